@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "basic/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fd_close(int fd)
+{
+        int saved = errno;
+
+        if (fd >= 0)
+                (void) close(fd);
+        errno = saved;
+        return -1;
+}
+
+void cleanup_fd(const int *fd)
+{
+        (void) fd_close(*fd);
+}
+
+int fd_copy(int fd)
+{
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        return copy < 0 ? -errno : copy;
+}
+
+int fd_above_stdio_take_fd(int fd)
+{
+        int owned CLEANUP_FD = fd;
+
+        return fd > 2 ? TAKE_FD(owned) : fd_copy(owned);
+}
+
+int fd_fill_stdio(void)
+{
+        for (int i = 0; i < 3; i++) {
+                if (fcntl(i, F_GETFD) >= 0)
+                        continue;
+                /* The lowest free number is i, since all below it are open. No close-on-exec:
+                 * a standard descriptor is there to be inherited. */
+                if (open("/dev/null", O_RDWR | O_NOCTTY) < 0) /* NOLINT(android-cloexec-open) */
+                        return -errno;
+        }
+        return 0;
+}
+
+int fd_cloexec_from(int first)
+{
+        if (syscall(SYS_close_range, (unsigned) first, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+                return -errno;
+        return 0;
+}

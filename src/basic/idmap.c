@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "basic/idmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/parse.h"
+#include "basic/siphash.h"
+
+int idmap_parse(const char *text, struct idmap *ret)
+{
+        char base_text[16];
+        const char *colon = strchr(text, ':');
+        size_t n = colon ? (size_t) (colon - text) : strlen(text);
+        unsigned long base = 0, count = IDMAP_DEFAULT_COUNT;
+        int r;
+
+        if (n >= sizeof(base_text))
+                return -EINVAL;
+        memcpy(base_text, text, n);
+        base_text[n] = '\0';
+        r = parse_ulong(base_text, 0, UINT32_MAX - 1, &base);
+        if (r >= 0 && colon)
+                r = parse_ulong(colon + 1, 1, UINT32_MAX - 1, &count);
+        if (r < 0)
+                return r;
+        if (base + count > UINT32_MAX)
+                return -ERANGE;
+        *ret = (struct idmap) { .base = (uint32_t) base, .count = (uint32_t) count };
+        return 0;
+}
+
+uint32_t idmap_base_from_name(const char *name)
+{
+        static const uint8_t key[16] = { 0xe1, 0x56, 0xe0, 0xf0, 0x4a, 0xf0, 0x41, 0xaf,
+                                         0x96, 0x41, 0xcf, 0x41, 0x33, 0x94, 0xff, 0x72 };
+        uint32_t h = (uint32_t) siphash24(name, strlen(name), key);
+
+        return (h % (IDMAP_PICK_MAX - IDMAP_PICK_MIN) + IDMAP_PICK_MIN) & 0xFFFF0000U;
+}
+
+bool idmap_base_is_pickable(uint32_t base)
+{
+        return base >= IDMAP_PICK_MIN && base <= IDMAP_PICK_MAX && (base & 0xFFFF) == 0;
+}
+
+void idmap_to_text(const struct idmap *map, char text[64])
+{
+        (void) snprintf(text, 64, "0 %u %u\n", map->base, map->count);
+}
+
+int idmap_write(const struct idmap *map, pid_t pid)
+{
+        char path[64], text[64];
+        int dir_fd CLEANUP_FD = -1;
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d", (int) pid);
+        dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                return -errno;
+        idmap_to_text(map, text);
+        r = write_file_at(dir_fd, "uid_map", text);
+        return r < 0 ? r : write_file_at(dir_fd, "gid_map", text);
+}

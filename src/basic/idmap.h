@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "basic/macro.h"
+
+/* A range of ids of a user namespace: inside 0…count-1 is outside base…base+count-1. */
+struct idmap {
+        uint32_t base;
+        uint32_t count;
+};
+
+#define IDMAP_DEFAULT_COUNT 65536U
+#define IDMAP_PICK_MIN 0x00080000U /* the window from which ranges are picked */
+#define IDMAP_PICK_MAX 0x6FFF0000U
+
+/* "BASE" or "BASE:COUNT". -EINVAL (no numbers), -ERANGE (empty, or beyond 4294967295). */
+int idmap_parse(const char *text, struct idmap *ret);
+
+/* The range that a machine name leads to first; the same on every host. */
+uint32_t idmap_base_from_name(const char *name);
+
+/* A base for the root directory's owner, if it is the first of a 64K range inside the window. */
+bool idmap_base_is_pickable(uint32_t base);
+
+/* "INSIDE OUTSIDE COUNT\n", as /proc/PID/uid_map takes it (user_namespaces(7)). */
+void idmap_to_text(const struct idmap *map, char text[64]);
+
+/* Writes uid_map and gid_map of @pid, by its open /proc directory. */
+int idmap_write(const struct idmap *map, pid_t pid);

@@ -1,0 +1,34 @@
+# Knows libc and the kernel; has never heard of containers.
+noinst_LIBRARIES += src/basic/libbasic.a
+src_basic_libbasic_a_SOURCES = \
+	%D%/bpf-device.c %D%/bpf-device.h \
+	%D%/caps.c %D%/caps.h \
+	%D%/cgroup.c %D%/cgroup.h \
+	%D%/channel.c %D%/channel.h \
+	%D%/failure.c %D%/failure.h \
+	%D%/fd.c %D%/fd.h \
+	%D%/id128.c %D%/id128.h \
+	%D%/idmap.c %D%/idmap.h \
+	%D%/io.c %D%/io.h \
+	%D%/lock.c %D%/lock.h \
+	%D%/log.c %D%/log.h \
+	%D%/macro.h \
+	%D%/mount-api.c %D%/mount-api.h \
+	%D%/parse.c %D%/parse.h \
+	%D%/path.c %D%/path.h \
+	%D%/process.c %D%/process.h \
+	%D%/root.c %D%/root.h \
+	%D%/siphash.c %D%/siphash.h \
+	%D%/strbuf.c %D%/strbuf.h \
+	%D%/strv.c %D%/strv.h \
+	%D%/terminal.c %D%/terminal.h
+
+if HAVE_CMOCKA
+basic_tests = \
+	src/basic/test-basic
+check_PROGRAMS += $(basic_tests)
+TESTS += $(basic_tests)
+src_basic_test_basic_SOURCES = %D%/test-basic.c
+src_basic_test_basic_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_basic_test_basic_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
+endif

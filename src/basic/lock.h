@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "basic/macro.h"
+
+/*
+ * Lock files with open-file-description locks (fcntl(2)): the kernel drops them when their holder
+ * dies, in whatever way. Compatible with the locks that systemd's tools take on the same files.
+ */
+enum lock_kind { LOCK_SHARED, LOCK_EXCLUSIVE };
+
+struct lock_file {
+        char *path;
+        int fd;
+};
+
+#define LOCK_FILE_NULL { .path = NULL, .fd = -1 }
+#define CLEANUP_LOCK_FILE CLEANUP(lock_file_release)
+
+/*
+ * Creates and locks @path without waiting. Returns 0, -EBUSY (somebody holds it; @ret_holder, may
+ * be NULL, gets a pid or 0 if unknown) or another negative errno.
+ */
+int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *ret,
+                      pid_t *ret_holder);
+
+/* Releases the lock; the last holder removes the file. Accepts an empty one. */
+void lock_file_release(struct lock_file *lock);

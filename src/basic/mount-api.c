@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "basic/mount-api.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+
+/* glibc 2.36 has the new calls in <sys/mount.h>; the wrappers set errno. */
+
+static_assert(MOUNT_ATTR_RDONLY == MOUNT_RDONLY && MOUNT_ATTR_NOSUID == MOUNT_NOSUID &&
+                      MOUNT_ATTR_NODEV == MOUNT_NODEV && MOUNT_ATTR_NOEXEC == MOUNT_NOEXEC &&
+                      MOUNT_ATTR_STRICTATIME == MOUNT_STRICTATIME &&
+                      MOUNT_ATTR_NOSYMFOLLOW == MOUNT_NOSYMFOLLOW,
+              "our names have the kernel's values");
+
+/* The kernel's last message about @fs_fd, without its level prefix ("e tmpfs: …"). */
+static void read_kernel_words(int fs_fd, char *why, size_t size)
+{
+        ssize_t n;
+
+        if (!why || size == 0)
+                return;
+        n = read(fs_fd, why, size - 1);
+        if (n < 2) {
+                why[0] = '\0';
+                return;
+        }
+        why[n] = '\0';
+        why[strcspn(why, "\n")] = '\0';
+        memmove(why, why + 2, strlen(why + 2) + 1);
+}
+
+static int set_option(int fs_fd, char *option)
+{
+        char *equals = strchr(option, '=');
+
+        if (!equals)
+                return fsconfig(fs_fd, FSCONFIG_SET_FLAG, option, NULL, 0);
+        *equals = '\0';
+        return fsconfig(fs_fd, FSCONFIG_SET_STRING, option, equals + 1, 0);
+}
+
+static int set_options(int fs_fd, const char *options)
+{
+        char copy[4096], *rest = copy, *option;
+
+        if (!options)
+                return 0;
+        if (strlen(options) >= sizeof(copy)) {
+                errno = E2BIG;
+                return -1;
+        }
+        memcpy(copy, options, strlen(options) + 1);
+        while ((option = strsep(&rest, ",")))
+                if (*option && set_option(fs_fd, option) < 0)
+                        return -1;
+        return 0;
+}
+
+int mount_new(const char *type, const char *source, const char *options, unsigned attributes,
+              char *why, size_t why_size)
+{
+        int fs_fd CLEANUP_FD = fsopen(type, FSOPEN_CLOEXEC);
+        int fd;
+
+        if (why && why_size)
+                why[0] = '\0';
+        if (fs_fd < 0)
+                return -errno;
+        if ((source && fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", source, 0) < 0) ||
+            set_options(fs_fd, options) < 0 ||
+            fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+                int error = -errno;
+
+                read_kernel_words(fs_fd, why, why_size);
+                return error;
+        }
+        fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, attributes);
+        return fd < 0 ? -errno : fd;
+}
+
+int mount_copy(int dir_fd, const char *path, enum mount_depth depth)
+{
+        int fd = open_tree(dir_fd, path,
+                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                                   (*path ? 0U : (unsigned) AT_EMPTY_PATH) |
+                                   (depth == MOUNT_RECURSIVE ? (unsigned) AT_RECURSIVE : 0U));
+
+        return fd < 0 ? -errno : fd;
+}
+
+static int set_attr(int fd, struct mount_attr *attr, enum mount_depth depth)
+{
+        int flags = AT_EMPTY_PATH | (depth == MOUNT_RECURSIVE ? AT_RECURSIVE : 0);
+
+        return mount_setattr(fd, "", flags, attr, sizeof(*attr)) < 0 ? -errno : 0;
+}
+
+int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth)
+{
+        struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
+
+        /* The access time modes are one field: to set one, the field is cleared as a whole. */
+        if (set & MOUNT_STRICTATIME)
+                attr.attr_clr |= MOUNT_ATTR__ATIME;
+        return set_attr(fd, &attr, depth);
+}
+
+int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth)
+{
+        static const uint64_t kernel_values[] = {
+                [PROPAGATION_KEEP] = 0,
+                [PROPAGATION_PRIVATE] = MS_PRIVATE,
+                [PROPAGATION_SLAVE] = MS_SLAVE,
+                [PROPAGATION_SHARED] = MS_SHARED,
+        };
+        struct mount_attr attr = { .propagation = kernel_values[propagation] };
+
+        return set_attr(fd, &attr, depth);
+}
+
+int mount_set_idmap(int fd, int userns_fd, enum mount_depth depth)
+{
+        struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
+                                   .userns_fd = (uint64_t) userns_fd };
+
+        return set_attr(fd, &attr, depth);
+}
+
+int mount_attach(int fd, int target_fd)
+{
+        if (move_mount(fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+            0)
+                return -errno;
+        return 0;
+}
+
+int mount_make_all_private(void)
+{
+        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+int mount_pivot_to_cwd(void)
+{
+        /* With "." twice the old root ends up on top of the new one, at the same place, and the
+         * working directory is the old one: the next unmount takes just that (pivot_root(2)). */
+        if (syscall(SYS_pivot_root, ".", ".") < 0)
+                return -errno;
+        if (umount2(".", MNT_DETACH) < 0)
+                return -errno;
+        return chdir("/") < 0 ? -errno : 0;
+}
+
+int mount_detach(const char *path)
+{
+        return umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int mount_is_root(int fd)
+{
+        struct statx sx;
+
+        if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, 0, &sx) < 0)
+                return -errno;
+        return !!(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}

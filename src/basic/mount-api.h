@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "basic/macro.h"
+
+/*
+ * The mount calls of Linux 5.2 and later. A mount is built detached, gets its attributes while
+ * nobody can see it, and is then attached to a directory that was opened safely: fd to fd.
+ * Nothing else in the project calls these system calls, or mount(2).
+ */
+
+/* Attributes of a mount, MOUNT_ATTR_* of <linux/mount.h>, in our own names so that callers need
+ * no kernel header. */
+enum mount_attributes {
+        MOUNT_RDONLY = 0x01,
+        MOUNT_NOSUID = 0x02,
+        MOUNT_NODEV = 0x04,
+        MOUNT_NOEXEC = 0x08,
+        MOUNT_STRICTATIME = 0x20,
+        MOUNT_NOSYMFOLLOW = 0x200000,
+};
+
+enum mount_propagation {
+        PROPAGATION_KEEP,
+        PROPAGATION_PRIVATE,
+        PROPAGATION_SLAVE,
+        PROPAGATION_SHARED,
+};
+
+enum mount_depth { MOUNT_ONE, MOUNT_RECURSIVE };
+
+/*
+ * A new detached instance of a file system. @options: comma-separated KEY=VALUE or KEY, or NULL.
+ * Returns its descriptor. On failure a negative errno; @why (may be NULL) gets the kernel's own
+ * words about it, or "".
+ */
+int mount_new(const char *type, const char *source, const char *options, unsigned attributes,
+              char *why, size_t why_size);
+
+/* A detached copy of the mount tree at @path below @dir_fd (@path "" means @dir_fd itself). */
+int mount_copy(int dir_fd, const char *path, enum mount_depth depth);
+
+/* Sets @set and clears @clear on the mount whose root @fd refers to. */
+int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth);
+int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth);
+
+/* Maps the ids of a detached mount tree by the user namespace @userns_fd. -EINVAL: the file
+ * system cannot (mount_setattr(2)). */
+int mount_set_idmap(int fd, int userns_fd, enum mount_depth depth);
+
+/* Attaches the detached mount @fd onto @target (an O_PATH descriptor), on top of what is there. */
+int mount_attach(int fd, int target_fd);
+
+/* Makes all mounts of the caller's namespace private, so that nothing of it reaches the host. */
+int mount_make_all_private(void);
+
+/*
+ * Makes the mount that is the working directory the root of the caller's mount namespace and
+ * detaches all that was there before.
+ */
+int mount_pivot_to_cwd(void);
+
+/* Unmounts the topmost mount at @path below the working directory, at once or when unused. */
+int mount_detach(const char *path);
+
+/* Whether @fd is the root of a mount. Returns 1, 0 or a negative errno. */
+int mount_is_root(int fd);

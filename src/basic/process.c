@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "basic/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+
+pid_t process_clone(uint64_t namespaces, int cgroup_fd, int *ret_pidfd)
+{
+        int pidfd = -1;
+        struct clone_args args = {
+                .flags = namespaces | CLONE_PIDFD,
+                .pidfd = (uint64_t) (uintptr_t) &pidfd,
+                .exit_signal = SIGCHLD,
+        };
+        long pid;
+
+        if (cgroup_fd >= 0) {
+                args.flags |= CLONE_INTO_CGROUP;
+                args.cgroup = (uint64_t) cgroup_fd;
+        }
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+        if (pid < 0)
+                return -errno;
+        if (pid > 0)
+                *ret_pidfd = pidfd;
+        return (pid_t) pid;
+}
+
+int process_wait(int pidfd, struct process_end *ret)
+{
+        siginfo_t info = { .si_pid = 0 };
+
+        while (waitid(P_PIDFD, (id_t) pidfd, &info, WEXITED | __WALL) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        *ret = (struct process_end) { .exited = info.si_code == CLD_EXITED,
+                                      .status = info.si_status };
+        return 0;
+}
+
+int process_signal(int pidfd, int signo)
+{
+        return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
+
+int process_reset_signals(void)
+{
+        sigset_t none;
+
+        for (int i = 1; i <= SIGRTMAX; i++) {
+                struct sigaction current;
+
+                /* Asking is as dear as setting, but most are at their default already and the
+                 * numbers between 31 and SIGRTMIN belong to libc. */
+                if (i == SIGKILL || i == SIGSTOP || sigaction(i, NULL, &current) < 0 ||
+                    current.sa_handler == SIG_DFL)
+                        continue;
+                current = (struct sigaction) { .sa_handler = SIG_DFL };
+                if (sigaction(i, &current, NULL) < 0)
+                        return -errno;
+        }
+        (void) sigemptyset(&none);
+        return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static _Noreturn void exec_child(char *const *argv, char *const *environment, int in, int out)
+{
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (process_reset_signals() < 0 || null_fd < 0 || dup2(in >= 0 ? in : null_fd, 0) < 0 ||
+            dup2(out >= 0 ? out : null_fd, 1) < 0 || fd_cloexec_from(3) < 0)
+                _exit(126);
+        execve(argv[0], argv, environment);
+        _exit(127);
+}
+
+int process_spawn(char *const *argv, char *const *environment, int stdin_fd, int stdout_fd,
+                  int *ret_pidfd)
+{
+        pid_t pid = process_clone(0, -1, ret_pidfd);
+
+        if (pid == 0)
+                exec_child(argv, environment, stdin_fd, stdout_fd);
+        return pid < 0 ? (int) pid : 0;
+}
+
+int process_capture(char *const *argv, size_t max, char **ret_output, size_t *ret_size)
+{
+        static char *const no_environment[] = { NULL };
+        int out[2] = { -1, -1 }, pidfd CLEANUP_FD = -1;
+        char *output CLEANUP_FREE = NULL;
+        struct process_end end;
+        size_t size = 0;
+        int r;
+
+        if (pipe2(out, O_CLOEXEC) < 0)
+                return -errno;
+        int read_fd CLEANUP_FD = out[0], write_fd CLEANUP_FD = out[1];
+
+        r = process_spawn(argv, no_environment, -1, write_fd, &pidfd);
+        if (r < 0)
+                return r;
+        write_fd = fd_close(write_fd);
+        r = read_all(read_fd, max, &output, &size);
+        if (r < 0)
+                (void) process_signal(pidfd, SIGKILL);
+        if (process_wait(pidfd, &end) < 0 || r < 0)
+                return r < 0 ? r : -ECHILD;
+        if (!end.exited)
+                return -ECHILD;
+        *ret_output = TAKE_PTR(output);
+        if (ret_size)
+                *ret_size = size;
+        return end.status;
+}

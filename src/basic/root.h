@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "basic/macro.h"
+
+/*
+ * Everything below a container's root is reached through these functions and openat2(2), so that
+ * no symbolic link, ".." or magic link in the tree leads out of it, also while somebody changes
+ * the tree. @path may be absolute: it is taken from @root_fd. -EAGAIN races are retried here.
+ */
+
+/* openat2() with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS. O_CLOEXEC is added. */
+int root_open(int root_fd, const char *path, int flags, mode_t mode);
+
+/* An O_PATH descriptor of @path; with @nofollow a link at its end is not followed. */
+enum root_follow { ROOT_FOLLOW, ROOT_NOFOLLOW };
+int root_open_path(int root_fd, const char *path, enum root_follow follow);
+
+/*
+ * Makes @path a directory, creating missing parents with mode 0755 and owner @uid; an existing
+ * directory is left as it is. Returns an O_PATH descriptor of it, or a negative errno.
+ */
+int root_make_directory(int root_fd, const char *path, mode_t mode, uid_t uid);
+
+/* The same for an empty regular file as a mount point (mode 0644); existing things stay. */
+int root_make_file(int root_fd, const char *path, uid_t uid);
+
+/*
+ * Opens the parent directory of @path (O_PATH) and gives its last component, borrowed from @path.
+ * -EINVAL for the root itself or a last component of "." or "..".
+ */
+int root_open_parent(int root_fd, const char *path, const char **ret_name);
+
+/* Whole content of a file of the guest, at most @max bytes (else -EFBIG); the caller frees it. */
+int root_read_file(int root_fd, const char *path, size_t max, char **ret);

@@ -1,0 +1,1 @@
+# Rules of this folder come with what is built in it.
