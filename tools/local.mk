@@ -1,1 +1,4 @@
-# Rules of this folder come with what is built in it.
+# Tools for those who work on the project; nothing here is installed.
+EXTRA_DIST += \
+	%D%/demonstrate \
+	%D%/dependencies.sh

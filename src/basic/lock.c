@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "basic/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/parse.h"
-#include "basic/strv.h"
 
 /* A file may be removed by its last holder between our open and our lock: then the lock is on a
  * file without a name, and we begin again. */
@@ -37,7 +39,7 @@ static bool has_inode(const char *line, const struct stat *st)
  * open file descriptions, but /proc/PID/fdinfo/N tells "lock:" lines (proc(5)). */
 static bool holds_lock(const char *pid, const struct stat *st)
 {
-        char path[64];
+        char path[512];
 
         for (int fd = 3; fd < 64; fd++) {
                 char *info CLEANUP_FREE = NULL;
@@ -56,26 +58,22 @@ static bool holds_lock(const char *pid, const struct stat *st)
 /* Looked for only when a start has failed already; so its cost does not matter. */
 static pid_t find_holder(int fd)
 {
-        char children[64];
-        char *list CLEANUP_FREE = NULL;
+        DIR *proc = opendir("/proc");
+        pid_t holder = 0;
         struct stat st;
 
-        if (fstat(fd, &st) < 0)
+        if (!proc)
                 return 0;
-        (void) snprintf(children, sizeof(children), "/proc/sys/kernel/pid_max");
-        if (read_file_at(AT_FDCWD, children, 64, &list, NULL) < 0)
-                return 0;
-        for (long pid = 1, max = strtol(list, NULL, 10); pid < max; pid++) { /* NOLINT */
-                char name[32];
+        if (fstat(fd, &st) >= 0)
+                for (const struct dirent *e = readdir(proc); e && !holder; e = readdir(proc)) {
+                        unsigned long pid = 0;
 
-                (void) snprintf(name, sizeof(name), "/proc/%ld", pid);
-                if (access(name, F_OK) < 0)
-                        continue;
-                (void) snprintf(name, sizeof(name), "%ld", pid);
-                if (holds_lock(name, &st))
-                        return (pid_t) pid;
-        }
-        return 0;
+                        if (parse_ulong(e->d_name, 1, INT_MAX, &pid) >= 0 &&
+                            holds_lock(e->d_name, &st))
+                                holder = (pid_t) pid;
+                }
+        (void) closedir(proc);
+        return holder;
 }
 
 static bool still_has_name(int fd, const char *path)
@@ -113,6 +111,32 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
                         continue;
                 *ret = (struct lock_file) { .path = TAKE_PTR(copy), .fd = TAKE_FD(fd) };
                 return 0;
+        }
+        return -EBUSY;
+}
+
+#define WAIT_STEP_MS 20
+#define WAIT_STEPS 750
+
+int lock_file_acquire_waiting(const char *path, struct lock_file *ret)
+{
+        int fd CLEANUP_FD = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+                return -errno;
+        /* Open-file-description locks conflict with the POSIX locks of other programs, and unlike
+         * those do not vanish when any other descriptor of the file is closed. */
+        for (int i = 0; i < WAIT_STEPS; i++) {
+                const struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000L };
+                int r = set_lock(fd, F_WRLCK);
+
+                if (r >= 0) {
+                        *ret = (struct lock_file) { .path = NULL, .fd = TAKE_FD(fd) };
+                        return 0;
+                }
+                if (r != -EAGAIN && r != -EACCES)
+                        return r;
+                (void) nanosleep(&step, NULL);
         }
         return -EBUSY;
 }

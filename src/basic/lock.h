@@ -26,5 +26,11 @@ struct lock_file {
 int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *ret,
                       pid_t *ret_holder);
 
+/*
+ * Locks @path alone, waiting a few seconds for others; the file is never removed by us. For files
+ * that programs which know nothing of us lock as well: a POSIX lock, as lckpwdf(3) takes it.
+ */
+int lock_file_acquire_waiting(const char *path, struct lock_file *ret);
+
 /* Releases the lock; the last holder removes the file. Accepts an empty one. */
 void lock_file_release(struct lock_file *lock);

@@ -25,7 +25,8 @@ int process_wait(int pidfd, struct process_end *ret);
 
 int process_signal(int pidfd, int signo);
 
-/* Sets every signal to its default action and unblocks all; for a child before its exec. */
+/* Unblocks all signals and ends the ignoring of those that our caller ignored; for a child before
+ * its exec. process_clone() has reset the handlers. Needs /proc. */
 int process_reset_signals(void);
 
 /* Starts a program with standard streams as given (negative: /dev/null) and no other descriptor.

@@ -130,7 +130,7 @@ int root_make_file(int root_fd, const char *path, uid_t uid)
         return root_open_path(root_fd, path, ROOT_FOLLOW);
 }
 
-int root_read_file(int root_fd, const char *path, size_t max, char **ret)
+int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size)
 {
         /* Non-blocking, then only regular files: the guest may have put a FIFO or device there. */
         int fd CLEANUP_FD = root_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
@@ -142,5 +142,5 @@ int root_read_file(int root_fd, const char *path, size_t max, char **ret)
                 return -errno;
         if (!S_ISREG(st.st_mode))
                 return -EBADF;
-        return read_all(fd, max, ret, NULL);
+        return read_all(fd, max, ret, ret_size);
 }

@@ -33,5 +33,6 @@ int root_make_file(int root_fd, const char *path, uid_t uid);
  */
 int root_open_parent(int root_fd, const char *path, const char **ret_name);
 
-/* Whole content of a file of the guest, at most @max bytes (else -EFBIG); the caller frees it. */
-int root_read_file(int root_fd, const char *path, size_t max, char **ret);
+/* Whole content of a file of the guest, at most @max bytes (else -EFBIG), with a NUL byte behind;
+ * the caller frees it. @ret_size may be NULL. */
+int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size);

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The first process of a container. It is born by one clone3() with all its namespaces, as:
+ *
+ *      mount      own, a copy of the host's until the root is attached; then the tree alone
+ *      pid, ipc, uts   own
+ *      cgroup     the host's, until "enter a cgroup namespace"
+ *      network    own with --private-network, else the host's
+ *      user       own with --private-users=, without ids until MSG_NAMESPACES
+ *
+ * The order of the steps is the table at the end; each row says why it is where it is.
+ */
+
+#include "nspawn/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "basic/caps.h"
+#include "basic/channel.h"
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "basic/process.h"
+#include "basic/strv.h"
+#include "netsetup/netsetup.h"
+#include "nspawn/protocol.h"
+#include "nspawn/stub-init.h"
+#include "nspawn/user-lookup.h"
+
+struct child {
+        const struct child_inputs *in;
+        const struct container_plan *plan;
+        struct failure failure;
+        struct user_entry user; /* name NULL and uid 0: root, not looked up */
+        bool has_user;
+        char **environment;
+};
+
+static int child_failed(struct child *c, int error, const char *what)
+{
+        return failure_set(&c->failure, error, "Cannot %s: %s.", what, error_text(error));
+}
+
+/* ---- steps ------------------------------------------------------------------------------- */
+
+static int step_die_with_supervisor(struct child *c)
+{
+        /* Without its supervisor a container has no console and nobody to end it. If that died
+         * before this line, the channel's end tells. */
+        return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? child_failed(c, -errno, "set a death signal")
+                                                    : 0;
+}
+
+static int receive(struct child *c, enum message_type want, int *fds, size_t max_fds,
+                   size_t *ret_n_fds)
+{
+        struct channel_message message;
+        int r = channel_receive(c->in->channel_fd, -1, &message, fds, max_fds, ret_n_fds);
+
+        if (r >= 0 && message.type != want)
+                r = -EPROTO;
+        /* The supervisor is gone: there is nobody to tell, and nothing may be left running. */
+        if (r == -EPIPE)
+                _exit(EXIT_FAILURE);
+        return r < 0 ? child_failed(c, r, "hear from the supervisor") : 0;
+}
+
+static int step_wait_for_namespaces(struct child *c)
+{
+        int fds[CHANNEL_MAX_FDS];
+        size_t n = 0;
+        int r;
+
+        if (!c->in->wait_for_namespaces)
+                return 0;
+        r = receive(c, MSG_NAMESPACES, fds, CHANNEL_MAX_FDS, &n);
+        if (r < 0)
+                return r;
+        r = mount_run_take_mapped(c->in->mounts, fds, n);
+        return r < 0 ? child_failed(c, r, "take the id-mapped mounts") : 0;
+}
+
+static int step_become_root(struct child *c)
+{
+        if (c->plan->user_namespace && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+                return child_failed(c, -errno, "become root of the user namespace");
+        if (setgroups(0, NULL) < 0)
+                return child_failed(c, -errno, "drop the caller's groups");
+        /* Changing ids took the death signal away (prctl(2)). */
+        return c->plan->user_namespace ? step_die_with_supervisor(c) : 0;
+}
+
+static int step_cgroup_namespace(struct child *c)
+{
+        return unshare(CLONE_NEWCGROUP) < 0 ? child_failed(c, -errno, "enter a cgroup namespace")
+                                            : 0;
+}
+
+static int step_mounts(struct child *c)
+{
+        (void) umask(0);
+        return mount_run_attach(c->in->mounts, &c->failure);
+}
+
+static int step_names(struct child *c)
+{
+        const char *name = c->plan->hostname;
+
+        (void) umask(0022);
+        return sethostname(name, strlen(name)) < 0 ? child_failed(c, -errno, "set the host name")
+                                                   : 0;
+}
+
+static int step_network(struct child *c)
+{
+        int r = c->plan->namespaces & CLONE_NEWNET ? loopback_up() : 0;
+
+        return r < 0 ? child_failed(c, r, "bring the loopback interface up") : 0;
+}
+
+/* Nothing of who started us sticks to the payload: neither keys nor the audit session. */
+static int step_session(struct child *c)
+{
+        (void) syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0);
+        (void) write_file_at(AT_FDCWD, "/proc/self/loginuid", "4294967295");
+        return setsid() < 0 ? child_failed(c, -errno, "start a session") : 0;
+}
+
+static int step_terminal(struct child *c)
+{
+        int fd CLEANUP_FD = -1;
+
+        if (!c->in->has_console)
+                return 0;
+        fd = open("/dev/pts/0", O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0)
+                return child_failed(c, -errno, "open the console '/dev/pts/0'");
+        for (int i = 0; i < 3; i++)
+                if (dup2(fd, i) < 0) /* standard streams are there to be inherited */
+                        return child_failed(c, -errno, "connect the console");
+        /* With the stub the payload, not the stub, gets it as its controlling terminal. */
+        if (c->plan->start_mode != START_AS_PID2 && ioctl(0, TIOCSCTTY, 0) < 0)
+                return child_failed(c, -errno, "take the console as controlling terminal");
+        return 0;
+}
+
+static int set_limit(int resource, struct rlimit want)
+{
+        struct rlimit have;
+
+        if (setrlimit((__rlimit_resource_t) resource, &want) == 0)
+                return 0;
+        if (errno != EPERM || getrlimit((__rlimit_resource_t) resource, &have) < 0)
+                return -errno;
+        /* More than we may give: as much as we may. */
+        want.rlim_max = MIN_OF(want.rlim_max, have.rlim_max);
+        want.rlim_cur = MIN_OF(want.rlim_cur, want.rlim_max);
+        return setrlimit((__rlimit_resource_t) resource, &want) < 0 ? -errno : 0;
+}
+
+static int step_limits(struct child *c)
+{
+        for (int i = 0; i < RLIM_NLIMITS; i++) {
+                int r = set_limit(i, c->plan->limits[i]);
+
+                if (r < 0)
+                        return failure_set(&c->failure, r, "Cannot set the limit %s: %s.",
+                                           limit_name(i), error_text(r));
+        }
+        return 0;
+}
+
+static int step_user(struct child *c)
+{
+        int root_fd CLEANUP_FD = -1;
+        int r;
+
+        if (!c->plan->user || streq(c->plan->user, "root") || streq(c->plan->user, "0"))
+                return 0;
+        root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = root_fd < 0 ? -errno : user_lookup(root_fd, c->plan->user, &c->user);
+        if (r == -ESRCH)
+                return failure_set(&c->failure, r,
+                                   "There is no user '%s' in the container's /etc/passwd.",
+                                   c->plan->user);
+        if (r < 0)
+                return child_failed(c, r, "look the user up in the container");
+        c->has_user = true;
+        return 0;
+}
+
+static int set_variable(char ***list, const char *name, const char *value)
+{
+        char *text CLEANUP_FREE = NULL;
+
+        return asprintf(&text, "%s=%s", name, value) < 0 ? -ENOMEM : strv_env_set(list, text);
+}
+
+static int step_environment(struct child *c)
+{
+        const char *home = c->has_user ? c->user.home : "/root";
+        const char *name = c->has_user ? c->user.name : "root";
+        int r = strv_add_all(&c->environment, c->plan->environment);
+
+        if (r >= 0 && home)
+                r = set_variable(&c->environment, "HOME", home);
+        if (r >= 0 && name)
+                r = set_variable(&c->environment, "USER", name);
+        if (r >= 0 && name)
+                r = set_variable(&c->environment, "LOGNAME", name);
+        STRV_FOREACH(item, c->plan->config->environment)
+                if (r >= 0)
+                        r = strv_env_set(&c->environment, *item);
+        return r < 0 ? child_failed(c, r, "make the environment") : 0;
+}
+
+static int step_wait_for_go(struct child *c)
+{
+        size_t n = 0;
+
+        return receive(c, MSG_GO, NULL, 0, &n);
+}
+
+static int step_signals(struct child *c)
+{
+        int r = process_reset_signals();
+
+        return r < 0 ? child_failed(c, r, "reset the signals") : 0;
+}
+
+static int step_bounding(struct child *c)
+{
+        int r = caps_limit_bounding(c->plan->capabilities);
+
+        return r < 0 ? child_failed(c, r, "limit the capabilities") : 0;
+}
+
+static int step_filter(struct child *c)
+{
+        int r = c->in->filter->length > 0 ? seccomp_program_install(c->in->filter) : 0;
+
+        /* A kernel without filters is an old friend of ours; anything else is a mistake. */
+        return r < 0 && r != -ENOSYS && r != -EINVAL
+                       ? child_failed(c, r, "load the system call filter")
+                       : 0;
+}
+
+static int become_user(struct child *c)
+{
+        /* Keeping the capabilities across setresuid() leaves the last word to caps_set(). */
+        if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setgroups(c->user.n_groups, c->user.groups) < 0 ||
+            setresgid(c->user.gid, c->user.gid, c->user.gid) < 0 ||
+            setresuid(c->user.uid, c->user.uid, c->user.uid) < 0 || prctl(PR_SET_KEEPCAPS, 0) < 0)
+                return child_failed(c, -errno, "become the user");
+        return step_die_with_supervisor(c);
+}
+
+static int step_privileges(struct child *c)
+{
+        uint64_t keep = c->plan->capabilities;
+        int r = 0;
+
+        if (c->has_user && c->user.uid != 0) {
+                r = become_user(c);
+                keep = 0;
+        }
+        if (r >= 0)
+                r = caps_set(keep, keep, keep);
+        if (r >= 0 && c->plan->config->no_new_privileges &&
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                r = -errno;
+        return r < 0 ? child_failed(c, r, "drop privileges") : 0;
+}
+
+/* ---- the end: exec ----------------------------------------------------------------------- */
+
+static const char *home_of(const struct child *c)
+{
+        return c->has_user && c->user.home ? c->user.home : "/root";
+}
+
+static int step_directory(struct child *c)
+{
+        bool shell = !c->plan->argv && c->plan->start_mode != START_BOOT;
+        const char *path = c->plan->working_directory ? c->plan->working_directory
+                           : shell                    ? home_of(c)
+                                                      : "/";
+
+        if (chdir(path) == 0)
+                return 0;
+        /* A home directory may be missing; a directory that was asked for may not. */
+        if (!c->plan->working_directory && chdir("/") == 0)
+                return 0;
+        return failure_set(&c->failure, -errno, "Cannot change to the directory '%s' (--chdir=): %s.",
+                           path, error_text(errno));
+}
+
+static int step_descriptors(struct child *c)
+{
+        int first = 3 + (int) c->plan->config->n_listen_fds;
+        int r;
+
+        for (int fd = 3; fd < first; fd++)
+                if (fcntl(fd, F_SETFD, 0) < 0)
+                        return child_failed(c, -errno, "pass the sockets on");
+        r = fd_cloexec_from(first);
+        return r < 0 ? child_failed(c, r, "close descriptors") : 0;
+}
+
+static int exec_init(struct child *c)
+{
+        static const char *const paths[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd",
+                                             "/sbin/init" };
+        size_t n = strv_length(c->plan->argv);
+        char **argv = calloc(n + 2, sizeof(char *));
+
+        if (!argv)
+                return child_failed(c, -ENOMEM, "start init");
+        for (size_t i = 0; i < n; i++)
+                argv[i + 1] = c->plan->argv[i];
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                argv[0] = (char *) paths[i];
+                (void) execve(paths[i], argv, c->environment);
+                if (errno != ENOENT)
+                        break;
+        }
+        free(argv);
+        return failure_set(&c->failure, -errno,
+                           "Cannot start an init of the tree (tried /usr/lib/systemd/systemd, "
+                           "/lib/systemd/systemd and /sbin/init): %s.",
+                           error_text(errno));
+}
+
+static int exec_shell(struct child *c)
+{
+        static const struct {
+                const char *path, *name;
+        } shells[] = { { "/bin/bash", "-bash" }, { "/bin/sh", "-sh" } };
+
+        for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
+                char *argv[] = { (char *) shells[i].name, NULL };
+
+                (void) execve(shells[i].path, argv, c->environment);
+        }
+        return failure_set(&c->failure, -errno,
+                           "Cannot start a shell of the tree (tried /bin/bash and /bin/sh): %s.",
+                           error_text(errno));
+}
+
+/* As execvpe(3), with the payload's own PATH. */
+static int exec_command(struct child *c)
+{
+        const char *name = c->plan->argv[0], *path = strv_env_get(c->environment, "PATH");
+        char **folders CLEANUP_STRV = NULL;
+        int error = ENOENT;
+
+        if (strchr(name, '/')) {
+                (void) execve(name, c->plan->argv, c->environment);
+                error = errno;
+        } else if (strv_split(path ? path : "/bin:/usr/bin", ":", &folders) >= 0)
+                STRV_FOREACH(folder, folders) {
+                        char *full CLEANUP_FREE = NULL;
+
+                        if (asprintf(&full, "%s/%s", *folder, name) < 0)
+                                return child_failed(c, -ENOMEM, "start the command");
+                        (void) execve(full, c->plan->argv, c->environment);
+                        if (errno != ENOENT && errno != ENOTDIR)
+                                error = errno;
+                        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+                                break;
+                }
+        return failure_set(&c->failure, -error, "Cannot start '%s' in the container: %s.", name,
+                           error_text(error));
+}
+
+static int step_exec(struct child *c)
+{
+        if (c->plan->start_mode == START_BOOT)
+                return exec_init(c);
+        return c->plan->argv ? exec_command(c) : exec_shell(c);
+}
+
+/* ---- the order --------------------------------------------------------------------------- */
+
+struct step {
+        int (*run)(struct child *c);
+};
+
+/* As the first process, and with all its privileges. */
+static const struct step set_up_steps[] = {
+        { step_die_with_supervisor },
+        { step_wait_for_namespaces }, /* before anything that needs an id or the final cgroup */
+        { step_become_root },
+        { step_cgroup_namespace }, /* its root is the group that we are in now; before cgroup2 */
+        { step_mounts },           /* from here on every path is the container's */
+        { step_names },
+        { step_network },
+        { step_session },
+        { step_terminal }, /* after the mounts: the terminal is the container's own */
+        { step_user },
+        { step_environment },
+        { step_limits }, /* late: some of them would limit us too */
+};
+
+/* As the process that becomes the payload; with the stub that is its child. */
+static const struct step payload_steps[] = {
+        { step_filter },      /* loading it needs CAP_SYS_ADMIN, which the next rows may drop */
+        { step_bounding },    /* needs CAP_SETPCAP */
+        { step_privileges },
+        { step_directory },   /* as the user, who may not be able to look everywhere */
+        { step_descriptors }, /* last: the channel has to carry every earlier failure */
+        { step_exec },
+};
+
+static _Noreturn void tell_failure(const struct child *c)
+{
+        struct channel_message message = { .type = MSG_FAILED, .error = c->failure.error };
+
+        (void) strncpy(message.text, c->failure.text, sizeof(message.text) - 1);
+        (void) channel_send(c->in->channel_fd, &message, NULL, 0);
+        _exit(EXIT_FAILURE);
+}
+
+static void run_steps(struct child *c, const struct step *steps, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (steps[i].run(c) < 0)
+                        tell_failure(c);
+}
+
+/* The payload runs below us; we keep what a reboot needs, and nothing else. */
+static void become_stub(struct child *c)
+{
+        char uuid[ID128_TEXT_SIZE];
+        uint64_t keep = c->plan->capabilities;
+        sigset_t all;
+        pid_t pid;
+
+        (void) sigfillset(&all);
+        (void) sigprocmask(SIG_SETMASK, &all, NULL);
+        pid = fork();
+        if (pid < 0) {
+                (void) child_failed(c, -errno, "start the payload");
+                tell_failure(c);
+        }
+        if (pid == 0) {
+                (void) step_die_with_supervisor(c);
+                if (setsid() < 0 || (c->in->has_console && ioctl(0, TIOCSCTTY, 0) < 0)) {
+                        (void) child_failed(c, -errno, "start a session");
+                        tell_failure(c);
+                }
+                return;
+        }
+        if (caps_limit_bounding(keep) < 0 || step_filter(c) < 0 || caps_set(keep, keep, 0) < 0)
+                tell_failure(c);
+        id128_to_plain(&c->plan->uuid, uuid);
+        stub_init_hide_environment(c->in->host_environment, c->plan->config->service, uuid);
+        (void) syscall(SYS_close_range, 0U, ~0U, 0);
+        stub_init_run(pid);
+}
+
+_Noreturn void child_run(const struct child_inputs *in)
+{
+        struct child c = { .in = in, .plan = in->plan };
+
+        run_steps(&c, set_up_steps, ARRAY_SIZE(set_up_steps));
+        if (step_wait_for_go(&c) < 0)
+                tell_failure(&c);
+        if (c.plan->start_mode == START_AS_PID2)
+                become_stub(&c);
+        if (step_signals(&c) < 0)
+                tell_failure(&c);
+        run_steps(&c, payload_steps, ARRAY_SIZE(payload_steps));
+        tell_failure(&c);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "nspawn/mount-run.h"
+#include "nspawn/plan.h"
+
+/* What the first process inherits from the supervisor. */
+struct child_inputs {
+        const struct container_plan *plan;
+        struct mount_run *mounts;
+        const struct seccomp_program *filter;
+        int channel_fd;
+        bool wait_for_namespaces; /* MSG_NAMESPACES will come */
+        bool has_console;         /* /dev/pts/0 becomes the standard streams */
+        char **host_environment;  /* ours, as the kernel placed it */
+};
+
+/* Sets the container up from inside and becomes the payload. Does not return. */
+_Noreturn void child_run(const struct child_inputs *in);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/chown-tree.h"
+
+#include <dirent.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/log.h"
+
+/* An owner that no range has: the run was not finished. */
+#define BUSY_MARKER ((uid_t) 0xFFFE0000U)
+#define RANGE 65536U
+/* Deeper than any real tree; each level holds a descriptor. */
+#define MAX_DEPTH 512
+#define ACL_MAX 65536
+
+struct shift {
+        uid_t base;
+        dev_t device; /* of the tree's own file system */
+        char failed_name[256];
+};
+
+static uid_t shifted(const struct shift *s, uid_t id)
+{
+        return s->base | (id & (RANGE - 1));
+}
+
+int acl_shift(void *acl, size_t size, uid_t base)
+{
+        struct posix_acl_xattr_header header;
+        size_t n;
+        bool changed = false;
+
+        if (size < sizeof(header) ||
+            (size - sizeof(header)) % sizeof(struct posix_acl_xattr_entry) != 0)
+                return -EINVAL;
+        memcpy(&header, acl, sizeof(header));
+        if (le32toh(header.a_version) != POSIX_ACL_XATTR_VERSION)
+                return -EINVAL;
+        n = (size - sizeof(header)) / sizeof(struct posix_acl_xattr_entry);
+        for (size_t i = 0; i < n; i++) {
+                char *place = (char *) acl + sizeof(header) +
+                              i * sizeof(struct posix_acl_xattr_entry);
+                struct posix_acl_xattr_entry entry;
+                uint32_t id;
+
+                memcpy(&entry, place, sizeof(entry));
+                if (le16toh(entry.e_tag) != ACL_USER && le16toh(entry.e_tag) != ACL_GROUP)
+                        continue;
+                id = base | (le32toh(entry.e_id) & (RANGE - 1));
+                changed = changed || id != le32toh(entry.e_id);
+                entry.e_id = htole32(id);
+                memcpy(place, &entry, sizeof(entry));
+        }
+        return changed;
+}
+
+/* @path: a magic link to the open file, since there is no way by descriptor alone for O_PATH. */
+static int shift_acl(const char *path, const char *attribute, uid_t base)
+{
+        char *acl CLEANUP_FREE = NULL;
+        ssize_t size = getxattr(path, attribute, NULL, 0);
+        int r;
+
+        if (size < 0)
+                return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+        if (size == 0 || size > ACL_MAX)
+                return -EINVAL;
+        acl = malloc((size_t) size);
+        if (!acl)
+                return -ENOMEM;
+        size = getxattr(path, attribute, acl, (size_t) size);
+        if (size < 0)
+                return -errno;
+        r = acl_shift(acl, (size_t) size, base);
+        if (r > 0 && setxattr(path, attribute, acl, (size_t) size, 0) < 0)
+                return -errno;
+        return r < 0 ? r : 0;
+}
+
+/* @fd: O_PATH, so that nobody can put another file there between our look and our change. */
+static int shift_file(const struct shift *s, int fd, const struct stat *st)
+{
+        char path[64];
+        uid_t uid = shifted(s, st->st_uid), gid = shifted(s, st->st_gid);
+        int r;
+
+        if (st->st_uid == uid && st->st_gid == gid)
+                return 0;
+        if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (S_ISLNK(st->st_mode))
+                return 0;
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        /* Set-id bits do not survive a change of owner (chown(2)). */
+        if (st->st_mode & (S_ISUID | S_ISGID) && chmod(path, st->st_mode & 07777) < 0)
+                return -errno;
+        r = shift_acl(path, "system.posix_acl_access", s->base);
+        if (r >= 0 && S_ISDIR(st->st_mode))
+                r = shift_acl(path, "system.posix_acl_default", s->base);
+        return r;
+}
+
+static int shift_directory(struct shift *s, int take_fd, unsigned depth);
+
+static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned depth)
+{
+        int fd CLEANUP_FD = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        int r;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (st.st_dev != s->device)
+                return 0;
+        r = shift_file(s, fd, &st);
+        if (r >= 0 && S_ISDIR(st.st_mode)) {
+                int inner = openat(dir_fd, name,
+                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+                r = inner < 0 ? -errno : shift_directory(s, inner, depth + 1);
+        }
+        if (r < 0 && !s->failed_name[0])
+                (void) snprintf(s->failed_name, sizeof(s->failed_name), "%s", name);
+        return r;
+}
+
+static int shift_directory(struct shift *s, int take_fd, unsigned depth)
+{
+        DIR *d;
+        int r = 0;
+
+        if (depth > MAX_DEPTH) {
+                (void) fd_close(take_fd);
+                return -ELOOP;
+        }
+        d = fdopendir(take_fd);
+        if (!d) {
+                r = -errno;
+                (void) fd_close(take_fd);
+                return r;
+        }
+        while (r >= 0) {
+                const struct dirent *e;
+
+                errno = 0;
+                e = readdir(d);
+                if (!e) {
+                        r = -errno;
+                        break;
+                }
+                if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
+                        r = shift_entry(s, dirfd(d), e->d_name, depth);
+        }
+        (void) closedir(d);
+        return r;
+}
+
+int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct failure *failure)
+{
+        struct shift s = { .base = base };
+        struct stat st;
+        int fd, r;
+
+        if (base % RANGE != 0 || count != RANGE)
+                return failure_set(failure, -EINVAL,
+                                   "The owners of '%s' can only be changed to a range of 65536 ids "
+                                   "at a multiple of 65536. Give another with --private-users=.",
+                                   path);
+        if (fstat(root_fd, &st) < 0)
+                return failure_set(failure, -errno, "Cannot look at '%s': %s.", path,
+                                   error_text(errno));
+        s.device = st.st_dev;
+        if (st.st_uid == base && st.st_gid == base)
+                return 0;
+        if (fchownat(root_fd, "", BUSY_MARKER, BUSY_MARKER, AT_EMPTY_PATH) < 0)
+                return failure_set(failure, -errno,
+                                   "Cannot change the owners in '%s': %s. Use "
+                                   "--private-users-ownership=map.",
+                                   path, error_text(errno));
+        fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = fd < 0 ? -errno : shift_directory(&s, fd, 0);
+        if (r < 0)
+                return failure_set(failure, r, "Cannot change the owner of '%s' in '%s': %s.",
+                                   s.failed_name, path, error_text(r));
+        if (fchownat(root_fd, "", base, base, AT_EMPTY_PATH) < 0 ||
+            fchmodat(root_fd, ".", st.st_mode & 07777, 0) < 0)
+                return failure_set(failure, -errno, "Cannot change the owner of '%s': %s.", path,
+                                   error_text(errno));
+        return 0;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/config.h"
+
+#include <errno.h>
+
+#include "basic/path.h"
+#include "basic/strv.h"
+
+void config_init(struct container_config *c)
+{
+        *c = (struct container_config) {
+                .tmpfs_on_tmp = true,
+                .lock_tree = true,
+                .check_os_release = true,
+        };
+}
+
+static void custom_mount_done(struct custom_mount *m)
+{
+        free(m->source);
+        free(m->destination);
+        free(m->options);
+        free(m->origin);
+}
+
+void config_done(struct container_config *c)
+{
+        free(c->directory);
+        free(c->machine);
+        strv_free(c->parameters);
+        strv_free(c->environment);
+        free(c->user);
+        free(c->working_directory);
+        free(c->hostname);
+        free(c->slice);
+        strv_free(c->properties);
+        strv_free(c->system_call_filter);
+        for (size_t i = 0; i < c->n_custom_mounts; i++)
+                custom_mount_done(&c->custom_mounts[i]);
+        free(c->custom_mounts);
+        free(c->service);
+        *c = (struct container_config) { .action = ACTION_RUN };
+}
+
+const char *console_mode_name(enum console_mode mode)
+{
+        static const char *const names[] = {
+                [CONSOLE_DEFAULT] = "default",     [CONSOLE_INTERACTIVE] = "interactive",
+                [CONSOLE_READ_ONLY] = "read-only", [CONSOLE_PASSIVE] = "passive",
+                [CONSOLE_PIPE] = "pipe",           [CONSOLE_AUTOPIPE] = "autopipe",
+        };
+
+        static_assert(ARRAY_SIZE(names) == CONSOLE_AUTOPIPE + 1, "every mode has a name");
+        return names[mode];
+}
+
+const char *ownership_name(enum ownership ownership)
+{
+        static const char *const names[] = {
+                [OWNERSHIP_DEFAULT] = "default", [OWNERSHIP_OFF] = "off",
+                [OWNERSHIP_CHOWN] = "chown",     [OWNERSHIP_MAP] = "map",
+                [OWNERSHIP_AUTO] = "auto",
+        };
+
+        static_assert(ARRAY_SIZE(names) == OWNERSHIP_AUTO + 1, "every way has a name");
+        return names[ownership];
+}
+
+const char *start_mode_name(enum start_mode mode)
+{
+        static const char *const names[] = {
+                [START_COMMAND] = "command",
+                [START_AS_PID2] = "as-pid2",
+                [START_BOOT] = "boot",
+        };
+
+        static_assert(ARRAY_SIZE(names) == START_BOOT + 1, "every mode has a name");
+        return names[mode];
+}
+
+const char *limit_name(int resource)
+{
+        static const char *const names[] = {
+                [RLIMIT_CPU] = "CPU",           [RLIMIT_FSIZE] = "FSIZE",
+                [RLIMIT_DATA] = "DATA",         [RLIMIT_STACK] = "STACK",
+                [RLIMIT_CORE] = "CORE",         [RLIMIT_RSS] = "RSS",
+                [RLIMIT_NPROC] = "NPROC",       [RLIMIT_NOFILE] = "NOFILE",
+                [RLIMIT_MEMLOCK] = "MEMLOCK",   [RLIMIT_AS] = "AS",
+                [RLIMIT_LOCKS] = "LOCKS",       [RLIMIT_SIGPENDING] = "SIGPENDING",
+                [RLIMIT_MSGQUEUE] = "MSGQUEUE", [RLIMIT_NICE] = "NICE",
+                [RLIMIT_RTPRIO] = "RTPRIO",     [RLIMIT_RTTIME] = "RTTIME",
+        };
+
+        static_assert(ARRAY_SIZE(names) == RLIM_NLIMITS, "every limit has a name");
+        return resource >= 0 && resource < RLIM_NLIMITS ? names[resource] : NULL;
+}
+
+int limit_from_name(const char *name)
+{
+        const char *rest = startswith(name, "RLIMIT_");
+
+        for (int i = 0; i < RLIM_NLIMITS; i++)
+                if (streq(limit_name(i), rest ? rest : name))
+                        return i;
+        return -EINVAL;
+}
+
+/* Mounts that replace the root directory need a root that nothing else wants to change. */
+static int validate_mounts(const struct container_config *c, struct failure *failure)
+{
+        bool shifting = c->ownership != OWNERSHIP_OFF && c->ownership != OWNERSHIP_DEFAULT;
+
+        for (size_t i = 0; i < c->n_custom_mounts; i++) {
+                const struct custom_mount *m = &c->custom_mounts[i];
+
+                if (!streq(m->destination, "/"))
+                        continue;
+                if (shifting || c->userns_mode == USERNS_PICK)
+                        return failure_set(failure, -EINVAL,
+                                           "%s mounts over the root directory, which cannot be "
+                                           "combined with --private-users-ownership=%s. Use "
+                                           "--private-users-ownership=off.",
+                                           m->origin, ownership_name(c->ownership));
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "%s: mounting over the root directory is not built yet. "
+                                   "Use --directory= for another root.",
+                                   m->origin);
+        }
+        return 0;
+}
+
+int config_validate(const struct container_config *c, struct failure *failure)
+{
+        if (c->ownership == OWNERSHIP_CHOWN && c->read_only)
+                return failure_set(failure, -EINVAL,
+                                   "--private-users-ownership=chown changes the tree, which "
+                                   "--read-only forbids. Leave one of them out.");
+        if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_WRITABLE)
+                return failure_set(failure, -EINVAL,
+                                   "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 cannot be combined with "
+                                   "user namespaces. Leave out --private-users= or the variable.");
+        if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_NETWORK && !c->private_network)
+                return failure_set(failure, -EINVAL,
+                                   "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network needs "
+                                   "--private-network when user namespaces are used.");
+        if (c->directory && streq(c->directory, "/"))
+                return failure_set(failure, -EINVAL,
+                                   "Cannot start a container on the host's own root directory. "
+                                   "Use --directory= with the tree of another system.");
+        if (c->json && c->action != ACTION_DRY_RUN)
+                return failure_set(failure, -EINVAL,
+                                   "--json only makes sense with --dry-run. Add --dry-run.");
+        return validate_mounts(c, failure);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "basic/failure.h"
+#include "basic/id128.h"
+#include "basic/idmap.h"
+#include "basic/macro.h"
+
+/*
+ * What was asked for: options and settings, each checked and in its type. Setters fill it, once
+ * the machine's name is known and every source was read; config_validate() looks across options;
+ * from then on it is const.
+ */
+
+enum start_mode { START_COMMAND, START_AS_PID2, START_BOOT };
+
+enum userns_mode {
+        USERNS_NO,       /* the host's ids */
+        USERNS_FROM_ROOT, /* base is the owner of the root directory */
+        USERNS_PICK,     /* a free range, from the name's hash first */
+        USERNS_IDENTITY, /* 0…65535 to themselves: capabilities are confined, ids are not */
+        USERNS_FIXED,    /* base and count as given */
+};
+
+enum ownership {
+        OWNERSHIP_DEFAULT, /* auto with pick, else off */
+        OWNERSHIP_OFF,
+        OWNERSHIP_CHOWN,
+        OWNERSHIP_MAP,
+        OWNERSHIP_AUTO,
+};
+
+enum console_mode {
+        CONSOLE_DEFAULT, /* interactive if stdin and stdout are terminals, else read-only */
+        CONSOLE_INTERACTIVE,
+        CONSOLE_READ_ONLY,
+        CONSOLE_PASSIVE,
+        CONSOLE_PIPE,
+        CONSOLE_AUTOPIPE,
+};
+
+enum register_mode { REGISTER_AUTO, REGISTER_YES, REGISTER_NO };
+
+enum api_vfs_mode { API_VFS_PROTECTED, API_VFS_WRITABLE, API_VFS_NETWORK };
+
+enum custom_mount_type { CUSTOM_BIND, CUSTOM_TMPFS };
+
+enum bind_idmap {
+        BIND_IDMAP_NONE,  /* ids as on the host: nobody, inside a user namespace */
+        BIND_IDMAP_ALL,   /* 0…65535 inside are 0…65535 of the source */
+        BIND_IDMAP_ROOT,  /* the source's owner is root inside */
+        BIND_IDMAP_OWNER, /* the source's owner is the destination's owner */
+};
+
+struct custom_mount {
+        enum custom_mount_type type;
+        char *source; /* absolute; NULL for tmpfs */
+        char *destination;
+        char *options; /* tmpfs: for the file system; NULL: the default */
+        bool read_only;
+        bool recursive;
+        enum bind_idmap idmap;
+        char *origin; /* what asked for it, for messages and the plan */
+};
+
+struct limit_setting {
+        bool set;
+        struct rlimit value;
+};
+
+enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION };
+
+struct container_config {
+        enum config_action action;
+        bool json;
+        bool quiet;
+
+        char *directory; /* as given; NULL: found by the machine's name, or the working directory */
+        char *machine;   /* as given, or derived later */
+        bool read_only;
+
+        enum start_mode start_mode;
+        char **parameters;
+        char **environment; /* NAME=VALUE of --setenv */
+        char *user;
+        char *working_directory;
+        int kill_signal; /* 0: none was asked for */
+        bool notify_ready;
+
+        char *hostname;
+        struct id128 uuid;
+        bool uuid_set;
+
+        char *slice;
+        char **properties; /* NAME=VALUE */
+        enum register_mode register_mode;
+        bool keep_unit;
+
+        enum userns_mode userns_mode;
+        struct idmap userns_range; /* of USERNS_FIXED */
+        enum ownership ownership;
+        bool userns_if_possible; /* -U: does nothing on kernels without user namespaces */
+
+        bool private_network;
+
+        uint64_t capabilities_added, capabilities_dropped;
+        bool no_new_privileges;
+        char **system_call_filter; /* words in the order given; '~' before those denied */
+        struct limit_setting limits[RLIM_NLIMITS];
+
+        struct custom_mount *custom_mounts;
+        size_t n_custom_mounts;
+
+        enum console_mode console_mode;
+
+        /* From the environment of the launcher. */
+        bool tmpfs_on_tmp;
+        bool lock_tree;
+        bool check_os_release;
+        bool system_call_filter_off;
+        enum api_vfs_mode api_vfs;
+        unsigned n_listen_fds; /* sockets passed on, from number 3 (sd_listen_fds(3)) */
+        char *service; /* name towards the guest and the registry */
+};
+
+/* Sets the defaults. */
+void config_init(struct container_config *c);
+void config_done(struct container_config *c);
+
+/*
+ * Looks across options, with nothing but what is in the config. Returns 0, or a negative errno
+ * and a sentence.
+ */
+int config_validate(const struct container_config *c, struct failure *failure);
+
+/* The words for the enums, used by options, plan and messages. */
+const char *console_mode_name(enum console_mode mode);
+const char *ownership_name(enum ownership ownership);
+const char *start_mode_name(enum start_mode mode);
+const char *limit_name(int resource); /* "NOFILE"; NULL if there is no such limit */
+int limit_from_name(const char *name); /* with or without RLIMIT_; -EINVAL */

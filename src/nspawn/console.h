@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <poll.h>
+#include <termios.h>
+
+#include "nspawn/config.h"
+
+/*
+ * The console: relays between the caller's standard streams and the container's terminal. The
+ * caller's file flags are never changed: where non-blocking descriptors are needed they are opened
+ * anew. The caller's terminal gets its mode back in console_done(), whatever happened.
+ */
+
+enum console_event {
+        CONSOLE_NOTHING,
+        CONSOLE_KILL,     /* ^] three times, or the end of the input of an interactive console */
+        CONSOLE_POWEROFF, /* ^] ^] p */
+        CONSOLE_REBOOT,   /* ^] ^] r */
+};
+
+#define CONSOLE_BUFFER_SIZE 16384
+
+struct console_stream {
+        int fd;
+        bool owned;    /* opened by us: non-blocking, and to be closed */
+        bool finished; /* end of file, or nobody reads any more */
+};
+
+struct console {
+        enum console_mode mode;
+        int master;
+        int slave; /* kept open, so that a guest that closes its console does not end it */
+        struct console_stream in, out;
+        struct termios saved;
+        bool raw;
+        char *to_guest, *from_guest; /* buffers of CONSOLE_BUFFER_SIZE */
+        size_t n_to_guest, n_from_guest, from_guest_done;
+        unsigned escapes;          /* ^] in a row */
+        uint64_t escape_start_ms;  /* when the first of them came */
+        char last_byte;            /* written to the caller, for the final line end */
+};
+
+#define CONSOLE_NULL { .master = -1, .slave = -1, .in = { .fd = -1 }, .out = { .fd = -1 } }
+
+/*
+ * Takes the terminal's @master; it must be non-blocking. In interactive mode the caller's terminal
+ * becomes raw and its size is passed on. Returns 0 or a negative errno.
+ */
+int console_init(struct console *c, enum console_mode mode, int take_master, int take_slave);
+
+/* What to poll for: fills at most 3 items of @fds and returns how many. */
+size_t console_poll(const struct console *c, struct pollfd *fds);
+
+/* Relays what is there. @fds and @n as console_poll() made them and poll(2) answered them. */
+enum console_event console_dispatch(struct console *c, const struct pollfd *fds, size_t n);
+
+/* The caller's terminal has a new size. */
+void console_resized(struct console *c);
+
+/* After the payload's end: passes on what it still wrote, with a line end if it had none. */
+void console_drain(struct console *c, bool add_line_end);
+
+/* Gives the caller's terminal its mode back, closes and frees. Accepts an empty one. */
+void console_done(struct console *c);

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The supervisor: reads the facts, makes the plan, starts, and then waits for one of few things to
+ * happen, in one poll(2): a signal, the end of the leader, the console, a message of the payload,
+ * the host. A reboot from inside begins again at the plan, under the same locks.
+ */
+
+#include "nspawn/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "basic/channel.h"
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/lock.h"
+#include "basic/log.h"
+#include "basic/parse.h"
+#include "basic/path.h"
+#include "nspawn/facts.h"
+#include "nspawn/notify.h"
+#include "nspawn/plan.h"
+#include "nspawn/protocol.h"
+#include "nspawn/start.h"
+
+#define LOCK_FOLDER "/run/systemd/nspawn/locks"
+#define HOST_REBOOT_SIGNAL_OFFSET 5   /* SIGRTMIN+5: systemd reboots */
+#define HOST_POWEROFF_SIGNAL_OFFSET 4 /* SIGRTMIN+4: systemd powers off */
+
+/* How one boot of the container ended. */
+enum outcome { OUTCOME_EXITED, OUTCOME_POWEROFF, OUTCOME_REBOOT, OUTCOME_KILLED };
+
+/* All that outlives a boot. */
+struct run {
+        const struct container_config *config;
+        char **host_environment;
+        struct host_facts host;
+        struct tree_facts tree;
+        struct source_fact *sources;
+        char *machine;
+        struct lock_file tree_lock, inode_lock;
+        struct ids ids;
+        int signal_fd;
+        struct id128 uuid; /* drawn once: a reboot does not change who the machine is */
+        bool root_is_mapped;
+};
+
+#define RUN_NULL                                                                                   \
+        { .tree = { .fd = -1 }, .tree_lock = LOCK_FILE_NULL, .inode_lock = LOCK_FILE_NULL,         \
+          .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true }
+
+static void run_done(struct run *run)
+{
+        ids_done(&run->ids);
+        lock_file_release(&run->inode_lock);
+        lock_file_release(&run->tree_lock);
+        host_facts_done(&run->host);
+        tree_facts_done(&run->tree);
+        free(run->sources);
+        free(run->machine);
+        run->signal_fd = fd_close(run->signal_fd);
+}
+
+static void info(const struct container_config *config, const char *format, ...) PRINTF_LIKE(2, 3);
+static void info(const struct container_config *config, const char *format, ...)
+{
+        va_list ap;
+
+        if (config->quiet || config->console_mode == CONSOLE_PIPE)
+                return;
+        va_start(ap, format);
+        log_message_v(LOG_LEVEL_INFO, format, ap);
+        va_end(ap);
+}
+
+/* ---- before the first boot --------------------------------------------------------------- */
+
+/* The directories in which machines are looked for by name. */
+static int find_machine_directory(const char *machine, char **ret, struct failure *failure)
+{
+        static const char *const folders[] = { "/etc/machines", "/run/machines",
+                                               "/var/lib/machines", "/var/lib/container",
+                                               "/usr/local/lib/machines", "/usr/lib/machines" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+                char *path CLEANUP_FREE = path_join(folders[i], machine);
+
+                if (!path)
+                        return failure_set(failure, -ENOMEM, "Out of memory.");
+                if (access(path, F_OK) == 0) {
+                        *ret = TAKE_PTR(path);
+                        return 0;
+                }
+        }
+        return failure_set(failure, -ENOENT,
+                           "There is no machine '%s' in /var/lib/machines or the other image "
+                           "folders. Give its tree with --directory=.",
+                           machine);
+}
+
+static int decide_directory(const struct container_config *config, char **ret,
+                            struct failure *failure)
+{
+        if (!config->directory && config->machine)
+                return find_machine_directory(config->machine, ret, failure);
+        if (path_make_absolute(config->directory ? config->directory : ".", ret) < 0)
+                return failure_set(failure, -ENOENT, "The working directory is gone. Give the "
+                                                     "root directory with --directory=.");
+        return 0;
+}
+
+static int read_facts(struct run *run, struct failure *failure)
+{
+        char *directory CLEANUP_FREE = NULL;
+        int r = kernel_check(failure);
+
+        if (r >= 0)
+                r = host_facts_read(&run->host, failure);
+        if (r >= 0)
+                r = decide_directory(run->config, &directory, failure);
+        if (r >= 0)
+                r = tree_facts_read(directory, &run->host, &run->tree, failure);
+        if (r < 0)
+                return r;
+        if (streq(run->tree.path, "/"))
+                return failure_set(failure, -EINVAL,
+                                   "Cannot start a container on the host's own root directory. Use "
+                                   "--directory= with the tree of another system.");
+        run->sources = source_facts_read(run->config);
+        if (!run->sources)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        r = machine_name_decide(run->config, run->tree.path, &run->machine, failure);
+        if (r < 0)
+                return r;
+        r = id128_random(&run->uuid);
+        return r < 0 ? failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r)) : 0;
+}
+
+static int check_sources(const struct run *run, struct failure *failure)
+{
+        for (size_t i = 0; i < run->config->n_custom_mounts; i++) {
+                const struct custom_mount *m = &run->config->custom_mounts[i];
+
+                if (m->type == CUSTOM_BIND && !run->sources[i].exists)
+                        return failure_set(failure, -ENOENT,
+                                           "The source '%s' of '%s' does not exist. Create it, or "
+                                           "leave the option out.",
+                                           m->source, m->origin);
+        }
+        return 0;
+}
+
+static int make_plan(struct run *run, const struct ids *ids, struct container_plan *ret,
+                     struct failure *failure)
+{
+        struct plan_inputs in = {
+                .config = run->config,
+                .host = &run->host,
+                .tree = &run->tree,
+                .ids = ids,
+                .sources = run->sources,
+                .machine = run->machine,
+                .random_uuid = run->uuid,
+                .root_is_mapped = run->root_is_mapped,
+        };
+        int r = id128_random(&in.boot_id);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r));
+        return plan_build(&in, ret, failure);
+}
+
+static int acquire(const struct run *run, const char *path, struct lock_file *lock,
+                   struct failure *failure)
+{
+        pid_t holder = 0;
+        int r = lock_file_acquire(path, run->config->read_only ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
+                                  &holder);
+
+        if (r >= 0 || r == -EROFS)
+                return 0; /* a tree on a read-only file system has the lock by inode only */
+        if (r != -EBUSY)
+                return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
+        if (holder > 0)
+                return failure_set(failure, r,
+                                   "Directory tree %s is currently busy: process %d uses it. Stop "
+                                   "that container, or use --read-only for both.",
+                                   run->tree.path, (int) holder);
+        return failure_set(failure, r,
+                           "Directory tree %s is currently busy. Stop the container that uses it, "
+                           "or use --read-only for both.",
+                           run->tree.path);
+}
+
+/* Two locks: by name beside the tree, and by inode for the same tree under another name. */
+static int lock_tree(struct run *run, struct failure *failure)
+{
+        char *path CLEANUP_FREE = NULL, *inode_path CLEANUP_FREE = NULL;
+        const char *name = path_basename(run->tree.path);
+        int r;
+
+        if (!run->config->lock_tree)
+                return 0;
+        if (asprintf(&path, "%.*s.#%s.lck", (int) (name - run->tree.path), run->tree.path, name) <
+                    0 ||
+            asprintf(&inode_path, LOCK_FOLDER "/inode-%llu:%llu",
+                     (unsigned long long) run->tree.device, (unsigned long long) run->tree.inode) <
+                    0)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        r = acquire(run, path, &run->tree_lock, failure);
+        if (r < 0)
+                return r;
+        if (access(LOCK_FOLDER, F_OK) < 0) {
+                r = make_directories("/run/systemd/nspawn", 0755);
+                if (r >= 0)
+                        r = make_directories(LOCK_FOLDER, 0700);
+                if (r < 0)
+                        return failure_set(failure, r, "Cannot create the directory '%s': %s.",
+                                           LOCK_FOLDER, error_text(r));
+        }
+        return acquire(run, inode_path, &run->inode_lock, failure);
+}
+
+static int check_host(const struct run *run, struct failure *failure)
+{
+        if (geteuid() != 0)
+                return failure_set(failure, -EPERM,
+                                   "Starting a container needs to be root. Use sudo or su; "
+                                   "--dry-run works without.");
+        if (run->config->register_mode == REGISTER_YES)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "Cannot register machine %s: registration is not built yet. Use "
+                                   "--register=no or --register=auto.",
+                                   run->machine);
+        return 0;
+}
+
+/* Everything that can be known to be wrong is found before anything is touched. */
+static int check_plan(struct run *run, struct failure *failure)
+{
+        struct ids ids = IDS_NULL;
+        struct container_plan plan = { .machine = NULL };
+        int r = ids_preview(run->config, &run->tree, run->machine, &ids, failure);
+
+        if (r >= 0)
+                r = make_plan(run, &ids, &plan, failure);
+        plan_done(&plan);
+        return r < 0 ? r : check_sources(run, failure);
+}
+
+/* ---- signals ----------------------------------------------------------------------------- */
+
+/* All signals that would end us come through a descriptor, so that nothing is left undone. */
+static int open_signals(struct run *run, struct failure *failure)
+{
+        static const int wanted[] = { SIGTERM, SIGINT,  SIGHUP,  SIGQUIT, SIGWINCH,
+                                      SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE };
+        sigset_t set;
+
+        (void) sigemptyset(&set);
+        for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+                (void) sigaddset(&set, wanted[i]);
+        (void) sigaddset(&set, SIGRTMIN + 18);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) >= 0)
+                run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return run->signal_fd < 0 ? failure_set(failure, -errno, "Cannot receive signals: %s.",
+                                                error_text(errno))
+                                  : 0;
+}
+
+/* ---- one boot ---------------------------------------------------------------------------- */
+
+enum step_answer { GO_ON, STOP_NOW, LEADER_ENDED };
+
+struct boot {
+        struct run *run;
+        const struct container_plan *plan;
+        struct container container;
+        bool asked_to_stop;
+        struct process_end end;
+        uint64_t watchdog_us; /* 0: nobody watches */
+};
+
+static void notify(const char *format, ...) PRINTF_LIKE(1, 2);
+static void notify(const char *format, ...)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        strbuf_addv(&text, format, ap);
+        va_end(ap);
+        /* Whoever supervises us may be gone; the container is not to suffer from that. */
+        if (strbuf_ok(&text))
+                (void) notify_send(strbuf_text(&text));
+}
+
+/* The first request goes to the payload, if there is a signal that it understands. */
+static enum step_answer ask_to_stop(struct boot *b)
+{
+        if (b->asked_to_stop || b->plan->kill_signal == 0)
+                return STOP_NOW;
+        b->asked_to_stop = true;
+        if (process_signal(b->container.leader_pidfd, b->plan->kill_signal) < 0)
+                return STOP_NOW;
+        info(b->run->config, "Asked the container to shut down. Ask again to kill it.");
+        return GO_ON;
+}
+
+static enum step_answer on_signal(struct boot *b)
+{
+        struct signalfd_siginfo si;
+
+        if (read(b->run->signal_fd, &si, sizeof(si)) != (ssize_t) sizeof(si))
+                return GO_ON;
+        if (si.ssi_signo == SIGWINCH)
+                console_resized(&b->container.console);
+        else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
+                return ask_to_stop(b);
+        else if (si.ssi_signo == (uint32_t) SIGRTMIN + 18)
+                (void) malloc_trim(0);
+        else if (si.ssi_signo != SIGPIPE)
+                return STOP_NOW; /* would have ended a simpler program */
+        return GO_ON;
+}
+
+static enum step_answer on_notify(struct boot *b)
+{
+        struct strbuf forward CLEANUP_STRBUF = STRBUF_NULL;
+
+        if (notify_receive(b->container.notify_fd, b->container.leader, &forward) > 0)
+                (void) notify_send(strbuf_text(&forward));
+        return GO_ON;
+}
+
+static enum step_answer on_console(struct boot *b, const struct pollfd *fds, size_t n)
+{
+        int signo = 0;
+
+        switch (console_dispatch(&b->container.console, fds, n)) {
+        case CONSOLE_NOTHING:
+                break;
+        case CONSOLE_KILL:
+                return STOP_NOW;
+        case CONSOLE_POWEROFF:
+                signo = SIGRTMIN + HOST_POWEROFF_SIGNAL_OFFSET;
+                break;
+        case CONSOLE_REBOOT:
+                signo = SIGRTMIN + HOST_REBOOT_SIGNAL_OFFSET;
+                break;
+        }
+        if (signo != 0)
+                (void) process_signal(b->container.leader_pidfd, signo);
+        return GO_ON;
+}
+
+/* The first process says that it failed; or nothing, and then it runs the payload. */
+static int on_channel(struct boot *b, struct failure *failure)
+{
+        struct channel_message message;
+        size_t n = 0;
+        int r = channel_receive(b->container.channel_fd, 0, &message, NULL, 0, &n);
+
+        b->container.channel_fd = fd_close(b->container.channel_fd);
+        if (r >= 0 && message.type == MSG_FAILED)
+                return failure_set(failure, message.error ? message.error : -EIO, "%s",
+                                   message.text);
+        return 0;
+}
+
+static enum step_answer on_host(struct boot *b)
+{
+        return scope_dispatch(&b->container.scope) > 0 ? ask_to_stop(b) : GO_ON;
+}
+
+#define MAX_POLL 8
+
+static int supervise(struct boot *b, struct failure *failure)
+{
+        struct container *c = &b->container;
+        enum step_answer answer = GO_ON;
+        int timeout_ms = b->watchdog_us ? (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000))
+                                        : -1;
+
+        while (answer == GO_ON) {
+                struct pollfd fds[MAX_POLL] = {
+                        { .fd = b->run->signal_fd, .events = POLLIN },
+                        { .fd = c->leader_pidfd, .events = POLLIN },
+                        { .fd = c->notify_fd, .events = POLLIN },
+                        { .fd = c->channel_fd, .events = POLLIN },
+                        { .fd = c->scope.helper_fd, .events = POLLIN },
+                };
+                size_t n_console = console_poll(&c->console, fds + 5);
+                int r = poll(fds, 5 + n_console, timeout_ms);
+
+                if (r < 0 && errno != EINTR)
+                        return failure_set(failure, -errno, "Cannot wait for the container: %s.",
+                                           error_text(errno));
+                if (b->watchdog_us)
+                        notify("WATCHDOG=1");
+                if (r <= 0)
+                        continue;
+                if (fds[3].revents) {
+                        r = on_channel(b, failure);
+                        if (r < 0)
+                                return r;
+                }
+                if (fds[2].revents)
+                        answer = on_notify(b);
+                if (answer == GO_ON)
+                        answer = on_console(b, fds + 5, n_console);
+                if (answer == GO_ON && fds[4].revents)
+                        answer = on_host(b);
+                if (fds[0].revents && answer == GO_ON)
+                        answer = on_signal(b);
+                if (fds[1].revents)
+                        answer = LEADER_ENDED;
+        }
+        if (answer == STOP_NOW)
+                (void) process_signal(c->leader_pidfd, SIGKILL);
+        return 0;
+}
+
+static void read_watchdog(struct boot *b)
+{
+        const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+        unsigned long value = 0, owner = (unsigned long) getpid();
+
+        if (us && parse_ulong(us, 1, UINT64_C(86400000000), &value) >= 0 &&
+            (!pid || parse_ulong(pid, 1, INT32_MAX, &owner) >= 0) &&
+            owner == (unsigned long) getpid())
+                b->watchdog_us = value;
+}
+
+static void announce_running(const struct boot *b)
+{
+        notify("STATUS=Container running.\nX_NSPAWN_LEADER_PID=%d", (int) b->container.leader);
+        if (!b->plan->config->notify_ready)
+                notify("READY=1");
+}
+
+/* What the way in which the first process ended means (reboot(2), pid_namespaces(7)). */
+static enum outcome outcome_of(const struct process_end *end)
+{
+        if (end->exited)
+                return OUTCOME_EXITED;
+        if (end->status == SIGHUP)
+                return OUTCOME_REBOOT;
+        return end->status == SIGINT ? OUTCOME_POWEROFF : OUTCOME_KILLED;
+}
+
+static void announce_end(const struct boot *b, enum outcome outcome)
+{
+        const char *name = b->plan->machine;
+        char *signal_name CLEANUP_FREE = NULL;
+
+        switch (outcome) {
+        case OUTCOME_EXITED:
+                if (b->end.status == 0)
+                        info(b->run->config, "Container %s exited successfully.", name);
+                else
+                        info(b->run->config, "Container %s failed with error code %d.", name,
+                             b->end.status);
+                break;
+        case OUTCOME_POWEROFF:
+                info(b->run->config, "Container %s has been shut down.", name);
+                break;
+        case OUTCOME_REBOOT:
+                info(b->run->config, "Container %s is being rebooted.", name);
+                break;
+        case OUTCOME_KILLED:
+                signal_name = signal_to_text(b->end.status);
+                log_message(LOG_LEVEL_ERROR, "Container %s terminated by signal %s.", name,
+                            signal_name ? signal_name + strlen("SIG") : "?");
+                break;
+        }
+}
+
+/* The container is over: pass on its last words, then give the terminal back before ours. */
+static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
+{
+        struct container *c = &b->container;
+        int r = process_wait(c->leader_pidfd, &b->end);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot reap the container's first process: %s.",
+                                   error_text(r));
+        c->leader_pidfd = fd_close(c->leader_pidfd);
+        /* The payload may have ended before its failure to start was read. */
+        if (c->channel_fd >= 0) {
+                r = on_channel(b, failure);
+                if (r < 0)
+                        return r;
+        }
+        while (notify_receive_pending(c->notify_fd))
+                (void) on_notify(b);
+        *ret = outcome_of(&b->end);
+        notify("STOPPING=1\nSTATUS=%s",
+               *ret == OUTCOME_REBOOT && b->plan->config->keep_unit ? "Restarting..."
+                                                                    : "Terminating...");
+        console_drain(&c->console, !b->run->config->quiet);
+        console_done(&c->console);
+        return 0;
+}
+
+static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
+{
+        int r = container_start(&b->container, b->plan, &b->run->ids, b->run->host_environment,
+                                failure);
+
+        if (r < 0)
+                return r;
+        ids_release_password_lock(&b->run->ids);
+        announce_running(b);
+        r = container_go(&b->container, failure);
+        if (r >= 0) {
+                read_watchdog(b);
+                /* A supervisor sits beside its machine for years. */
+                (void) malloc_trim(0);
+                r = supervise(b, failure);
+        }
+        if (r >= 0)
+                r = wind_up(b, ret, failure);
+        container_done(&b->container);
+        if (r >= 0)
+                announce_end(b, *ret);
+        return r;
+}
+
+/* One boot, in the first way that the tree's file system allows. */
+static int boot_once(struct run *run, enum outcome *ret, int *ret_status, struct failure *failure)
+{
+        struct container_plan plan = { .machine = NULL };
+        int r = make_plan(run, &run->ids, &plan, failure);
+
+        if (r >= 0) {
+                struct boot b = { .run = run, .plan = &plan, .container = CONTAINER_NULL };
+
+                r = run_boot(&b, ret, failure);
+                *ret_status = b.end.exited ? b.end.status : EXIT_FAILURE;
+        }
+        plan_done(&plan);
+        if (r == START_CANNOT_MAP && run->root_is_mapped) {
+                run->root_is_mapped = false;
+                return boot_once(run, ret, ret_status, failure);
+        }
+        return r;
+}
+
+static int exit_status(const struct run *run, enum outcome outcome, int status)
+{
+        switch (outcome) {
+        case OUTCOME_EXITED:
+                return status == EXIT_REBOOT ? EXIT_FAILURE : status;
+        case OUTCOME_POWEROFF:
+                return EXIT_SUCCESS;
+        case OUTCOME_REBOOT:
+                return run->config->keep_unit ? EXIT_REBOOT : EXIT_FAILURE;
+        case OUTCOME_KILLED:
+                break;
+        }
+        return EXIT_FAILURE;
+}
+
+static int prepare(struct run *run, struct failure *failure)
+{
+        int r = read_facts(run, failure);
+
+        if (r >= 0)
+                r = check_plan(run, failure);
+        if (r >= 0)
+                r = check_host(run, failure);
+        if (r >= 0)
+                r = lock_tree(run, failure);
+        if (r >= 0)
+                r = ids_take(run->config, &run->tree, run->machine, &run->ids, failure);
+        if (r >= 0)
+                r = open_signals(run, failure);
+        return r;
+}
+
+static void greet(const struct run *run)
+{
+        const struct container_config *config = run->config;
+
+        info(config, "Spawning container %s on %s.", run->machine, run->tree.path);
+        if (config->console_mode == CONSOLE_INTERACTIVE ||
+            (run->host.stdin_is_terminal && run->host.stdout_is_terminal))
+                info(config, "Press Ctrl-] three times within 1s to kill container; two times "
+                             "followed by r to reboot it, by p to power it off.");
+        if (config->keep_unit && config->properties)
+                log_warning("--property= has no effect with --keep-unit, ignoring.");
+}
+
+int container_run(const struct container_config *config, char **host_environment)
+{
+        struct run run = RUN_NULL;
+        struct failure failure = { .error = 0 };
+        enum outcome outcome = OUTCOME_EXITED;
+        int status = EXIT_FAILURE, r;
+
+        run.config = config;
+        run.host_environment = host_environment;
+        r = prepare(&run, &failure);
+        if (r >= 0)
+                greet(&run);
+        while (r >= 0) {
+                r = boot_once(&run, &outcome, &status, &failure);
+                if (r < 0 || outcome != OUTCOME_REBOOT || config->keep_unit)
+                        break;
+        }
+        status = r < 0 ? EXIT_FAILURE : exit_status(&run, outcome, status);
+        run_done(&run);
+        if (r < 0)
+                (void) log_error(r, "%s",
+                                 failure.error ? failure.text : error_text(r));
+        return status;
+}
+
+int container_dry_run(const struct container_config *config)
+{
+        struct run run = RUN_NULL;
+        struct ids ids = IDS_NULL;
+        struct container_plan plan = { .machine = NULL };
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        struct failure failure = { .error = 0 };
+        int r;
+
+        run.config = config;
+        r = read_facts(&run, &failure);
+        if (r >= 0)
+                r = ids_preview(config, &run.tree, run.machine, &ids, &failure);
+        if (r >= 0)
+                r = make_plan(&run, &ids, &plan, &failure);
+        if (r >= 0)
+                r = check_sources(&run, &failure);
+        if (r >= 0) {
+                (config->json ? plan_print_json : plan_print)(&plan, &text);
+                r = strbuf_ok(&text) ? write_all(STDOUT_FILENO, text.text, text.length) : -ENOMEM;
+                if (r < 0)
+                        (void) failure_set(&failure, r, "Cannot print the plan: %s.",
+                                           error_text(r));
+        }
+        plan_done(&plan);
+        run_done(&run);
+        return r < 0 ? (log_error(r, "%s", failure.text), EXIT_FAILURE) : EXIT_SUCCESS;
+}

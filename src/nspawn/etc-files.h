@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/failure.h"
+#include "nspawn/facts.h"
+
+/* How /etc/resolv.conf and /etc/localtime of the container follow the host's. */
+enum etc_way { ETC_OFF, ETC_COPY, ETC_BIND, ETC_LINK, ETC_DELETE };
+
+struct etc_plan {
+        enum etc_way resolv_conf;
+        const char *resolv_conf_source; /* on the host; borrowed from constants */
+        enum etc_way localtime;
+        const char *localtime_zone; /* borrowed from the facts */
+        bool base_directories;      /* create what every tree needs and this one lacks */
+};
+
+/* Decides both at their default, "auto". Pure. */
+struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
+                               const struct tree_facts *tree);
+
+/*
+ * Changes the tree: missing base directories, then the two files. @owner is the id on disk of the
+ * container's root. A file that cannot be written is worth a warning, not a failure.
+ */
+int etc_plan_run(const struct etc_plan *plan, int root_fd, uid_t owner, struct failure *failure);
+
+const char *etc_way_name(enum etc_way way);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/facts.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "basic/root.h"
+#include "basic/strv.h"
+
+#define OS_RELEASE_MAX 65536
+
+void host_facts_done(struct host_facts *facts)
+{
+        strv_free(facts->os_release_environment);
+        free(facts->localtime_zone);
+        *facts = (struct host_facts) { .host = HOST_NATIVE };
+}
+
+void tree_facts_done(struct tree_facts *facts)
+{
+        free(facts->path);
+        facts->path = NULL;
+        facts->fd = fd_close(facts->fd);
+}
+
+static void read_nodes(struct host_facts *facts)
+{
+        static const char *const names[N_STANDARD_NODES] = { "null",   "zero",    "full", "random",
+                                                             "urandom", "tty", "net/tun", "fuse" };
+
+        for (size_t i = 0; i < N_STANDARD_NODES; i++) {
+                struct node_fact *node = &facts->nodes[i];
+                char path[32];
+                struct stat st;
+
+                node->name = names[i];
+                (void) snprintf(path, sizeof(path), "/dev/%s", names[i]);
+                if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
+                        continue;
+                node->exists = true;
+                node->mode = st.st_mode & 0666;
+                node->device = st.st_rdev;
+        }
+}
+
+/* The fields of the host's os-release that a guest may know (container interface). */
+static int read_os_release(struct host_facts *facts)
+{
+        static const struct {
+                const char *key, *variable;
+        } fields[] = { { "ID", "container_host_id" },
+                       { "VERSION_ID", "container_host_version_id" },
+                       { "BUILD_ID", "container_host_build_id" },
+                       { "VARIANT_ID", "container_host_variant_id" } };
+        static const char *const paths[] = { "/etc/os-release", "/usr/lib/os-release" };
+        char *text CLEANUP_FREE = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(paths) && !text; i++)
+                if (read_file_at(AT_FDCWD, paths[i], OS_RELEASE_MAX, &text, NULL) >= 0)
+                        facts->os_release_path = paths[i];
+        if (!text)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+                char *value CLEANUP_FREE = os_release_value(text, fields[i].key);
+                char *assignment = NULL;
+
+                if (!value || !*value)
+                        continue;
+                if (asprintf(&assignment, "%s=%s", fields[i].variable, value) < 0 ||
+                    strv_add_take(&facts->os_release_environment, assignment) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int read_localtime(struct host_facts *facts)
+{
+        char target[PATH_MAX];
+        ssize_t n = readlink("/etc/localtime", target, sizeof(target) - 1);
+        const char *zone;
+
+        if (n < 0) {
+                facts->localtime = errno == EINVAL ? LOCALTIME_FILE : LOCALTIME_MISSING;
+                return 0;
+        }
+        target[n] = '\0';
+        facts->localtime = LOCALTIME_LINK;
+        zone = startswith(target, "/usr/share/zoneinfo/");
+        if (!zone)
+                zone = startswith(target, "../usr/share/zoneinfo/");
+        if (zone && !strstr(zone, "..")) {
+                facts->localtime_zone = strdup(zone);
+                if (!facts->localtime_zone)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int host_facts_read(struct host_facts *ret, struct failure *failure)
+{
+        static const char stub[] = "/run/systemd/resolve/stub-resolv.conf";
+        struct host_facts facts = {
+                .host = host_detect(),
+                .user_namespaces = access("/proc/self/ns/user", F_OK) == 0,
+                .stdin_is_terminal = isatty(STDIN_FILENO),
+                .stdout_is_terminal = isatty(STDOUT_FILENO),
+                .term = getenv("TERM"),
+                .colorterm = getenv("COLORTERM"),
+                .no_color = getenv("NO_COLOR"),
+                .has_kcore = access("/proc/kcore", F_OK) == 0,
+                .has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0,
+                .nproc = { RLIM_INFINITY, RLIM_INFINITY },
+                .sigpending = { RLIM_INFINITY, RLIM_INFINITY },
+        };
+
+        facts.resolv_conf_stub = access(stub, F_OK) == 0 ? stub : NULL;
+        /* Without privileges these stay unknown; then nothing is started either. */
+        (void) prlimit(1, RLIMIT_NPROC, NULL, &facts.nproc);
+        (void) prlimit(1, RLIMIT_SIGPENDING, NULL, &facts.sigpending);
+        read_nodes(&facts);
+        if (read_os_release(&facts) < 0 || read_localtime(&facts) < 0) {
+                host_facts_done(&facts);
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        }
+        *ret = facts;
+        return 0;
+}
+
+static int read_machine_id(struct tree_facts *facts)
+{
+        char *text CLEANUP_FREE = NULL;
+        int r = root_read_file(facts->fd, "etc/machine-id", 256, &text, NULL);
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        text[strcspn(text, " \n")] = '\0';
+        /* Empty and "uninitialized" mean that the guest shall get one (machine-id(5)). */
+        facts->machine_id_set = id128_parse(text, &facts->machine_id) >= 0 &&
+                                !id128_is_null(&facts->machine_id);
+        return 0;
+}
+
+static bool tree_has(int fd, const char *path)
+{
+        int found CLEANUP_FD = root_open_path(fd, path, ROOT_FOLLOW);
+
+        return found >= 0;
+}
+
+static bool tree_has_zone(int fd, const char *zone)
+{
+        char path[PATH_MAX];
+
+        return zone &&
+               (size_t) snprintf(path, sizeof(path), "usr/share/zoneinfo/%s", zone) < sizeof(path) &&
+               tree_has(fd, path);
+}
+
+int tree_facts_read(const char *path, const struct host_facts *host, struct tree_facts *ret,
+                    struct failure *failure)
+{
+        int fd CLEANUP_FD = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct tree_facts facts = { .fd = fd };
+        struct stat st;
+        int r;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return failure_set(failure, -errno,
+                                   "Cannot open the root directory '%s': %s. Check the path given "
+                                   "with --directory=.",
+                                   path, error_text(errno));
+        facts.device = st.st_dev;
+        facts.inode = st.st_ino;
+        facts.uid = st.st_uid;
+        facts.gid = st.st_gid;
+        facts.has_usr = tree_has(fd, "usr");
+        facts.has_os_release = tree_has(fd, "etc/os-release") || tree_has(fd, "usr/lib/os-release");
+        facts.has_host_zone = tree_has_zone(fd, host->localtime_zone);
+        facts.path = realpath(path, NULL);
+        r = facts.path ? read_machine_id(&facts) : -errno;
+        if (r < 0) {
+                free(facts.path);
+                return failure_set(failure, r, "Cannot look at the root directory '%s': %s.", path,
+                                   error_text(r));
+        }
+        (void) TAKE_FD(fd);
+        *ret = facts;
+        return 0;
+}
+
+struct source_fact *source_facts_read(const struct container_config *c)
+{
+        struct source_fact *facts = calloc(MAX_OF(c->n_custom_mounts, (size_t) 1), sizeof(*facts));
+
+        for (size_t i = 0; facts && i < c->n_custom_mounts; i++) {
+                struct stat st;
+
+                if (c->custom_mounts[i].type != CUSTOM_BIND ||
+                    stat(c->custom_mounts[i].source, &st) < 0)
+                        continue;
+                facts[i] = (struct source_fact) { .exists = true, .mode = st.st_mode,
+                                                  .device = st.st_rdev };
+        }
+        return facts;
+}
+
+int kernel_check(struct failure *failure)
+{
+        struct utsname name;
+        unsigned need_major = 0, need_minor = 0, major_number = 0, minor_number = 0;
+
+        if (uname(&name) < 0 ||
+            sscanf(MINIMUM_KERNEL, "%u.%u", &need_major, &need_minor) != 2 || /* NOLINT */
+            sscanf(name.release, "%u.%u", &major_number, &minor_number) != 2) /* NOLINT */
+                return 0;
+        if (major_number > need_major ||
+            (major_number == need_major && minor_number >= need_minor))
+                return 0;
+        return failure_set(failure, -EOPNOTSUPP,
+                           "This kernel is Linux %s; Linux %s or newer is needed. Boot a newer "
+                           "kernel.",
+                           name.release, MINIMUM_KERNEL);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "basic/failure.h"
+#include "basic/id128.h"
+#include "nspawn/config.h"
+#include "shared/host.h"
+
+/*
+ * What the plan has to know about the host and the tree. It is read here, once, without changing
+ * anything and without privileges where that is possible, and passed on as a constant; tests
+ * write these structs by hand.
+ */
+
+enum localtime_kind { LOCALTIME_MISSING, LOCALTIME_FILE, LOCALTIME_LINK };
+
+/* Device nodes that every container gets, if the host has them. */
+#define N_STANDARD_NODES 8
+struct node_fact {
+        const char *name; /* below /dev */
+        bool exists;
+        mode_t mode;
+        dev_t device;
+};
+
+struct host_facts {
+        enum host_kind host;
+        bool user_namespaces;
+        bool stdin_is_terminal, stdout_is_terminal;
+        struct node_fact nodes[N_STANDARD_NODES];
+        bool has_kcore;
+        const char *os_release_path; /* NULL: the host has none */
+        char **os_release_environment; /* container_host_id=debian, … */
+        struct rlimit nproc, sigpending; /* PID 1's */
+        const char *term, *colorterm, *no_color; /* the caller's; NULL if unset */
+        bool has_resolv_conf;
+        const char *resolv_conf_stub; /* systemd-resolved's file, NULL if it is not there */
+        enum localtime_kind localtime;
+        char *localtime_zone; /* "Europe/Berlin", if the link leads into the zone database */
+};
+
+/* What is at the source of a bind mount; device nodes need a rule of the device policy. */
+struct source_fact {
+        bool exists;
+        mode_t mode;
+        dev_t device; /* of a device node */
+};
+
+struct tree_facts {
+        char *path; /* absolute, symbolic links resolved */
+        int fd;     /* O_PATH, the tree's root directory */
+        dev_t device;
+        ino_t inode;
+        uid_t uid;
+        gid_t gid;
+        bool has_usr;
+        bool has_os_release;
+        bool has_host_zone; /* the host's time zone exists inside */
+        bool machine_id_set;
+        struct id128 machine_id;
+};
+
+void host_facts_done(struct host_facts *facts);
+int host_facts_read(struct host_facts *ret, struct failure *failure);
+
+void tree_facts_done(struct tree_facts *facts);
+
+/* Opens the tree at @path and looks at what decides how it is run. Fails with a sentence when it
+ * is missing or not a directory. */
+int tree_facts_read(const char *path, const struct host_facts *host, struct tree_facts *ret,
+                    struct failure *failure);
+
+/* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
+ * the array. NULL if memory runs out or there are none. */
+struct source_fact *source_facts_read(const struct container_config *c);
+
+/* The running kernel is new enough; else a sentence. */
+int kernel_check(struct failure *failure);

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/ids.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "basic/process.h"
+
+#define PICK_TRIES 100
+#define LOCK_FOLDER "/run/systemd/nspawn-uid"
+
+/* The owner of the root directory names a range if both ids agree on it. */
+static int base_from_tree(const struct tree_facts *tree, uint32_t *ret, struct failure *failure)
+{
+        if ((tree->uid & 0xFFFF0000U) != (tree->gid & 0xFFFF0000U))
+                return failure_set(failure, -EINVAL,
+                                   "The owner (%u) and group (%u) of '%s' lead to different ranges "
+                                   "of ids. Give a range with --private-users=BASE.",
+                                   (unsigned) tree->uid, (unsigned) tree->gid, tree->path);
+        *ret = tree->uid & 0xFFFF0000U;
+        return 0;
+}
+
+static bool first_candidate(const struct tree_facts *tree, const char *machine, uint32_t *ret)
+{
+        uint32_t base = tree->uid & 0xFFFF0000U;
+
+        if (base == (tree->gid & 0xFFFF0000U) && idmap_base_is_pickable(base)) {
+                *ret = base;
+                return true;
+        }
+        *ret = idmap_base_from_name(machine);
+        return false;
+}
+
+int ids_preview(const struct container_config *c, const struct tree_facts *tree,
+                const char *machine, struct ids *ret, struct failure *failure)
+{
+        struct ids ids = IDS_NULL;
+        int r = 0;
+
+        ids.user_namespace = c->userns_mode != USERNS_NO;
+        ids.map.count = IDMAP_DEFAULT_COUNT;
+        switch (c->userns_mode) {
+        case USERNS_NO:
+        case USERNS_IDENTITY:
+                break;
+        case USERNS_FIXED:
+                ids.map = c->userns_range;
+                break;
+        case USERNS_FROM_ROOT:
+                r = base_from_tree(tree, &ids.map.base, failure);
+                break;
+        case USERNS_PICK:
+                (void) first_candidate(tree, machine, &ids.map.base);
+                break;
+        }
+        if (r >= 0)
+                *ret = ids;
+        return r;
+}
+
+/* 1: the host's user database has this id; 0: it has not. @groups: look among groups. */
+static int database_has(uint32_t id, bool groups)
+{
+        FILE *f = fopen(groups ? "/etc/group" : "/etc/passwd", "re");
+        bool found = false;
+
+        if (!f)
+                return errno == ENOENT ? 0 : -errno;
+        while (!found) {
+                const struct passwd *user = groups ? NULL : fgetpwent(f);
+                const struct group *group = groups ? fgetgrent(f) : NULL;
+
+                if (!user && !group)
+                        break;
+                found = user ? user->pw_uid == id : group->gr_gid == id;
+        }
+        (void) fclose(f);
+        return found;
+}
+
+/* Whether users come from elsewhere too (a directory service): then getent has to be asked. */
+static bool database_is_local(void)
+{
+        char *text CLEANUP_FREE = NULL;
+        const char *line;
+
+        if (read_file_at(AT_FDCWD, "/etc/nsswitch.conf", 65536, &text, NULL) < 0)
+                return true;
+        line = strstr(text, "passwd:");
+        if (!line)
+                return true;
+        for (line += strlen("passwd:"); *line && *line != '\n';) {
+                static const char *const local[] = { "files", "compat", "systemd", "mymachines" };
+                size_t n;
+                bool known = false;
+
+                line += strspn(line, " \t");
+                n = strcspn(line, " \t\n");
+                for (size_t i = 0; i < ARRAY_SIZE(local); i++)
+                        known = known || (strlen(local[i]) == n && !strncmp(line, local[i], n));
+                if (n > 0 && !known && *line != '[')
+                        return false;
+                line += n;
+        }
+        return true;
+}
+
+static bool getent_has(const char *database, uint32_t id)
+{
+        char number[16], *output CLEANUP_FREE = NULL;
+        char *argv[] = { (char *) "/usr/bin/getent", (char *) database, number, NULL };
+
+        (void) snprintf(number, sizeof(number), "%u", id);
+        return process_capture(argv, 65536, &output, NULL) == 0;
+}
+
+static bool range_has_users(uint32_t base)
+{
+        const uint32_t probes[] = { base, base + 0xFFFE };
+        bool local = database_is_local();
+
+        for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+                if (database_has(probes[i], false) != 0 || database_has(probes[i], true) != 0)
+                        return true;
+                if (!local && (getent_has("passwd", probes[i]) || getent_has("group", probes[i])))
+                        return true;
+        }
+        return false;
+}
+
+static int lock_range(uint32_t base, struct lock_file *ret)
+{
+        char path[sizeof(LOCK_FOLDER) + 16];
+
+        (void) snprintf(path, sizeof(path), LOCK_FOLDER "/%u", base);
+        return lock_file_acquire(path, LOCK_EXCLUSIVE, ret, NULL);
+}
+
+static int pick(const struct tree_facts *tree, const char *machine, struct ids *ids,
+                struct failure *failure)
+{
+        uint32_t base = 0;
+        bool from_tree = first_candidate(tree, machine, &base);
+        int r = make_directories(LOCK_FOLDER, 0755);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot create the folder '%s': %s.", LOCK_FOLDER,
+                                   error_text(r));
+        for (int i = 0; i < PICK_TRIES; i++) {
+                if (idmap_base_is_pickable(base)) {
+                        r = lock_range(base, &ids->range_lock);
+                        if (r >= 0 && !range_has_users(base)) {
+                                ids->map.base = base;
+                                return 0;
+                        }
+                        lock_file_release(&ids->range_lock);
+                        ids->range_lock = (struct lock_file) LOCK_FILE_NULL;
+                        if (r < 0 && r != -EBUSY)
+                                return failure_set(failure, r,
+                                                   "Cannot lock the range of ids at %u in '%s': "
+                                                   "%s.",
+                                                   base, LOCK_FOLDER, error_text(r));
+                }
+                if (i == 0 && from_tree)
+                        base = idmap_base_from_name(machine);
+                else if (getrandom(&base, sizeof(base), 0) == (ssize_t) sizeof(base))
+                        base = (base % (IDMAP_PICK_MAX - IDMAP_PICK_MIN) + IDMAP_PICK_MIN) &
+                               0xFFFF0000U;
+        }
+        return failure_set(failure, -EBUSY,
+                           "Found no free range of ids for the user namespace in %d tries. Give "
+                           "one with --private-users=BASE.",
+                           PICK_TRIES);
+}
+
+int ids_take(const struct container_config *c, const struct tree_facts *tree, const char *machine,
+             struct ids *ret, struct failure *failure)
+{
+        struct ids ids = IDS_NULL;
+        int r = ids_preview(c, tree, machine, &ids, failure);
+
+        if (r >= 0 && c->userns_mode == USERNS_PICK) {
+                /* useradd and others that hand ids out take this lock too (lckpwdf(3)). */
+                r = lock_file_acquire_waiting("/etc/.pwd.lock", &ids.password_lock);
+                if (r < 0)
+                        return failure_set(failure, r, "Cannot lock '/etc/.pwd.lock': %s.",
+                                           error_text(r));
+                r = pick(tree, machine, &ids, failure);
+        }
+        if (r < 0) {
+                ids_done(&ids);
+                return r;
+        }
+        *ret = ids;
+        return 0;
+}
+
+void ids_release_password_lock(struct ids *ids)
+{
+        /* Not lock_file_release(): this file is everybody's and stays. */
+        ids->password_lock.fd = fd_close(ids->password_lock.fd);
+        free(ids->password_lock.path);
+        ids->password_lock = (struct lock_file) LOCK_FILE_NULL;
+}
+
+void ids_done(struct ids *ids)
+{
+        ids_release_password_lock(ids);
+        lock_file_release(&ids->range_lock);
+        *ids = (struct ids) IDS_NULL;
+}

@@ -1,0 +1,40 @@
+# The launcher: a library with everything, and a thin program, so that tests link what ships.
+include src/nspawn/seccomp.mk
+
+noinst_LIBRARIES += src/nspawn/libnspawn.a
+src_nspawn_libnspawn_a_SOURCES = \
+	%D%/child.c %D%/child.h \
+	%D%/chown-tree.c %D%/chown-tree.h \
+	%D%/config.c %D%/config.h \
+	%D%/console.c %D%/console.h \
+	%D%/container.c %D%/container.h \
+	%D%/etc-files.c %D%/etc-files.h \
+	%D%/facts.c %D%/facts.h \
+	%D%/ids.c %D%/ids.h \
+	%D%/mount-plan.c %D%/mount-plan.h \
+	%D%/mount-run.c %D%/mount-run.h \
+	%D%/notify.c %D%/notify.h \
+	%D%/options.c %D%/options.h \
+	%D%/plan.c %D%/plan-print.c %D%/plan.h \
+	%D%/protocol.h \
+	%D%/start.c %D%/start.h \
+	%D%/stub-init.c %D%/stub-init.h \
+	%D%/user-lookup.c %D%/user-lookup.h \
+	$(nspawn_seccomp_sources)
+nodist_src_nspawn_libnspawn_a_SOURCES = $(nodist_nspawn_seccomp_sources)
+
+bin_PROGRAMS += nspawn
+nspawn_SOURCES = %D%/main.c
+nspawn_LDADD = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a src/shared/libshared.a \
+	src/basic/libbasic.a
+if STATIC_LAUNCHER
+nspawn_LDFLAGS = $(AM_LDFLAGS) -static-pie
+nspawn_CFLAGS = $(AM_CFLAGS) -fPIE
+endif
+
+if COMPAT_NAMES
+install-exec-hook:
+	cd $(DESTDIR)$(bindir) && $(LN_S) -f nspawn systemd-nspawn
+uninstall-hook:
+	rm -f $(DESTDIR)$(bindir)/systemd-nspawn
+endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "nspawn/container.h"
+#include "nspawn/options.h"
+
+static int print_help(void)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        options_help(&text);
+        return strbuf_ok(&text) && write_all(STDOUT_FILENO, text.text, text.length) >= 0
+                       ? EXIT_SUCCESS
+                       : EXIT_FAILURE;
+}
+
+/* The first line is "word number": programs take the level of compatibility from it. */
+static int print_version(void)
+{
+        return printf("stead %d (%s)\n+CGROUP2 +SECCOMP +USERNS +IDMAP -IMAGE -NETWORK -REGISTRY\n",
+                      COMPATIBILITY_LEVEL, PACKAGE_VERSION) < 0 ||
+                               fflush(stdout) != 0
+                       ? EXIT_FAILURE
+                       : EXIT_SUCCESS;
+}
+
+static int act(const struct container_config *config, char **environment)
+{
+        switch (config->action) {
+        case ACTION_HELP:
+                return print_help();
+        case ACTION_VERSION:
+                return print_version();
+        case ACTION_DRY_RUN:
+                return container_dry_run(config);
+        case ACTION_RUN:
+                break;
+        }
+        return container_run(config, environment);
+}
+
+int main(int argc, char **argv, char **environment)
+{
+        struct settings settings = { .n = 0 };
+        struct container_config config;
+        struct failure failure = { .error = 0 };
+        int r, status;
+
+        if (fd_fill_stdio() < 0)
+                return EXIT_FAILURE;
+        config_init(&config);
+        r = settings_add_argv(&settings, argc, argv, &failure);
+        if (r == 0)
+                r = settings_apply_environment(&config, &failure);
+        if (r == 0)
+                r = settings_apply(&settings, &config, &failure);
+        if (r == 0 && config.action != ACTION_HELP && config.action != ACTION_VERSION)
+                r = config_validate(&config, &failure);
+        settings_done(&settings);
+        if (config.quiet)
+                log_set_level(LOG_LEVEL_WARNING);
+        if (r == 0)
+                status = act(&config, environment);
+        else
+                status = r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (r < 0 && failure.error != 0)
+                (void) log_error(r, "%s", failure.text);
+        config_done(&config);
+        return status;
+}

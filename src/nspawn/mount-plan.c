@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The order of the list is the order of attachment, and it follows from three rules: what is
+ * mounted on must be there first; what a guest's own tree could shadow comes before what is shown
+ * inside it; and what only the container's namespaces can make (proc, sysfs of a private network,
+ * the message queues, the cgroups) comes after everything that the host prepared.
+ */
+
+#include "nspawn/mount-plan.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "basic/path.h"
+
+#define LOCKED_DOWN (MOUNT_NOSUID | MOUNT_NOEXEC | MOUNT_NODEV)
+
+static void entries_done(struct mount_op *op)
+{
+        for (size_t i = 0; i < op->n_entries; i++) {
+                free(op->entries[i].path);
+                free(op->entries[i].text);
+        }
+        free(op->entries);
+}
+
+void mount_plan_done(struct mount_plan *plan)
+{
+        for (size_t i = 0; i < plan->n_ops; i++) {
+                struct mount_op *op = &plan->ops[i];
+
+                entries_done(op);
+                free(op->source);
+                free(op->target);
+                free(op->options);
+                free(op->why);
+        }
+        free(plan->ops);
+        *plan = (struct mount_plan) { .n_ops = 0 };
+}
+
+int mount_plan_find(const struct mount_plan *plan, const char *target)
+{
+        for (size_t i = 0; i < plan->n_ops; i++)
+                if (streq(plan->ops[i].target, target))
+                        return (int) i;
+        return -1;
+}
+
+const char *mount_phase_name(enum mount_phase phase)
+{
+        static const char *const names[] = { [PHASE_PREPARE] = "prepare",
+                                             [PHASE_MAPPED] = "mapped",
+                                             [PHASE_INSIDE] = "inside" };
+
+        return names[phase];
+}
+
+const char *mount_kind_name(enum mount_kind kind)
+{
+        static const char *const names[] = { [MOUNT_ROOT] = "root",
+                                             [MOUNT_NEW] = "new",
+                                             [MOUNT_BIND] = "bind",
+                                             [MOUNT_BIND_INSIDE] = "bind-inside",
+                                             [MOUNT_CHANGE] = "change",
+                                             [MOUNT_DETACH] = "detach" };
+
+        return names[kind];
+}
+
+void mount_attributes_to_text(unsigned attributes, char *text, size_t size)
+{
+        (void) snprintf(text, size, "%s%s%s%s%s%s", attributes & MOUNT_RDONLY ? "ro" : "rw",
+                        attributes & MOUNT_NOSUID ? ",nosuid" : "",
+                        attributes & MOUNT_NODEV ? ",nodev" : "",
+                        attributes & MOUNT_NOEXEC ? ",noexec" : "",
+                        attributes & MOUNT_STRICTATIME ? ",strictatime" : "",
+                        attributes & MOUNT_NOSYMFOLLOW ? ",nosymfollow" : "");
+}
+
+/* ---- the builder ------------------------------------------------------------------------- */
+
+struct builder {
+        const struct container_config *config;
+        const struct host_facts *host;
+        const struct tree_facts *tree;
+        const struct mount_choices *choices;
+        struct mount_plan plan;
+        bool failed; /* memory ran out; checked once, at the end */
+};
+
+static char *copy_text(struct builder *b, const char *text)
+{
+        char *copy;
+
+        if (!text)
+                return NULL;
+        copy = strdup(text);
+        if (!copy)
+                b->failed = true;
+        return copy;
+}
+
+static char *format_text(struct builder *b, const char *format, ...) PRINTF_LIKE(2, 3);
+static char *format_text(struct builder *b, const char *format, ...)
+{
+        char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0) {
+                text = NULL;
+                b->failed = true;
+        }
+        va_end(ap);
+        return text;
+}
+
+/* Appends a copy of @op, whose strings are borrowed. Never NULL: after a failed allocation a
+ * scratch row is given, which nobody reads. */
+static struct mount_op *add(struct builder *b, const struct mount_op *op, struct mount_op *scratch)
+{
+        struct mount_op *grown =
+                realloc(b->plan.ops, (b->plan.n_ops + 1) * sizeof(struct mount_op));
+        struct mount_op *row;
+
+        if (!grown) {
+                b->failed = true;
+                return scratch;
+        }
+        b->plan.ops = grown;
+        row = &grown[b->plan.n_ops++];
+        *row = *op;
+        row->source = copy_text(b, op->source);
+        row->target = copy_text(b, op->target);
+        row->options = copy_text(b, op->options);
+        row->why = copy_text(b, op->why);
+        row->entries = NULL;
+        row->n_entries = 0;
+        return row;
+}
+
+/* @path and @text are taken. */
+static void add_entry(struct builder *b, size_t op_index, struct tree_entry entry)
+{
+        struct tree_entry *grown;
+        struct mount_op *op;
+
+        if (op_index >= b->plan.n_ops || !entry.path)
+                goto failed;
+        op = &b->plan.ops[op_index];
+        grown = realloc(op->entries, (op->n_entries + 1) * sizeof(struct tree_entry));
+        if (!grown)
+                goto failed;
+        op->entries = grown;
+        grown[op->n_entries++] = entry;
+        return;
+failed:
+        b->failed = true;
+        free(entry.path);
+        free(entry.text);
+}
+
+static void add_directory(struct builder *b, size_t op, const char *path, mode_t mode)
+{
+        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_DIRECTORY, .mode = mode,
+                                               .path = copy_text(b, path) });
+}
+
+static void add_file(struct builder *b, size_t op, const char *path, mode_t mode, char *text)
+{
+        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_FILE, .mode = mode,
+                                               .path = copy_text(b, path), .text = text });
+}
+
+static void add_link(struct builder *b, size_t op, const char *path, const char *target)
+{
+        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_LINK, .path = copy_text(b, path),
+                                               .text = copy_text(b, target) });
+}
+
+/* Size and owner of a tmpfs that belongs to the container. */
+static char *tmpfs_options(struct builder *b, const char *options)
+{
+        if (b->choices->uid_base == 0)
+                return copy_text(b, options);
+        return format_text(b, "%s,uid=%u,gid=%u", options, b->choices->uid_base,
+                           b->choices->uid_base);
+}
+
+static size_t add_tmpfs(struct builder *b, const char *target, const char *options,
+                        unsigned attributes, const char *why)
+{
+        char *owned CLEANUP_FREE = tmpfs_options(b, options);
+        struct mount_op scratch;
+
+        (void) add(b,
+                   &(struct mount_op) { .phase = PHASE_PREPARE,
+                                        .kind = MOUNT_NEW,
+                                        .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                        .attributes = attributes,
+                                        .type = "tmpfs",
+                                        .source = (char *) "tmpfs",
+                                        .target = (char *) target,
+                                        .options = owned,
+                                        .why = (char *) why },
+                   &scratch);
+        return b->plan.n_ops - 1;
+}
+
+static void add_op(struct builder *b, const struct mount_op *op)
+{
+        struct mount_op scratch;
+
+        (void) add(b, op, &scratch);
+}
+
+static void plan_root(struct builder *b)
+{
+        add_op(b, &(struct mount_op) {
+                          .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
+                          .kind = MOUNT_ROOT,
+                          .attributes = b->config->read_only ? MOUNT_RDONLY : 0,
+                          .propagation = PROPAGATION_PRIVATE,
+                          .depth = MOUNT_RECURSIVE,
+                          .source = b->tree->path,
+                          .target = (char *) "/",
+                          .why = (char *) (b->config->directory ? "--directory=" : "machine") });
+}
+
+static void plan_sys(struct builder *b)
+{
+        static const char *const parts[] = { "block", "bus", "class", "dev", "devices", "kernel" };
+        size_t op;
+
+        if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK) {
+                add_op(b, &(struct mount_op) {
+                                  .phase = PHASE_PREPARE,
+                                  .kind = MOUNT_NEW,
+                                  .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                  .attributes = b->config->api_vfs == API_VFS_WRITABLE
+                                                        ? LOCKED_DOWN
+                                                        : MOUNT_RDONLY | LOCKED_DOWN,
+                                  .type = "sysfs",
+                                  .source = (char *) "sysfs",
+                                  .target = (char *) "/sys",
+                                  .why = (char *) "default" });
+                return;
+        }
+        /* With a network of its own the container may change what belongs to it: the rest is
+         * shown read-only, piece by piece, in a small tmpfs. */
+        op = add_tmpfs(b, "/sys", "mode=0555,size=4m,nr_inodes=1k", LOCKED_DOWN,
+                       "default with a private network");
+        add_directory(b, op, "full", 0555);
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+                add_directory(b, op, parts[i], 0555);
+        add_directory(b, op, "fs", 0555);
+        add_directory(b, op, "fs/cgroup", 0555);
+}
+
+/* The pieces of sysfs, once the network namespace is there to make one for. */
+static void plan_sys_parts(struct builder *b)
+{
+        static const char *const parts[] = { "block", "bus", "class", "dev", "devices", "kernel" };
+
+        if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK)
+                return;
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_NEW,
+                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                       .type = "sysfs",
+                                       .source = (char *) "sysfs",
+                                       .target = (char *) "/sys/full",
+                                       .why = (char *) "default with a private network" });
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+                char *from CLEANUP_FREE = format_text(b, "/sys/full/%s", parts[i]);
+                char *to CLEANUP_FREE = format_text(b, "/sys/%s", parts[i]);
+
+                add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                               .kind = MOUNT_BIND_INSIDE,
+                                               .flags = MOUNT_OPTIONAL,
+                                               .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                               .source = from,
+                                               .target = to,
+                                               .why = (char *) "default with a private network" });
+        }
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_DETACH,
+                                       .target = (char *) "/sys/full",
+                                       .why = (char *) "only its parts are shown" });
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_CHANGE,
+                                       .attributes = MOUNT_RDONLY,
+                                       .target = (char *) "/sys",
+                                       .why = (char *) "default with a private network" });
+}
+
+static void plan_nodes(struct builder *b, size_t op)
+{
+        for (size_t i = 0; i < N_STANDARD_NODES; i++) {
+                const struct node_fact *node = &b->host->nodes[i];
+                char *path CLEANUP_FREE = NULL, *to CLEANUP_FREE = NULL;
+
+                if (!node->exists)
+                        continue;
+                add_entry(b, op, (struct tree_entry) { .kind = ENTRY_DEVICE,
+                                                       .mode = S_IFCHR | node->mode,
+                                                       .device = node->device,
+                                                       .path = copy_text(b, node->name) });
+                path = format_text(b, "char/%u:%u", major(node->device), minor(node->device));
+                to = format_text(b, "../%s", node->name);
+                if (path && to)
+                        add_link(b, op, path, to);
+        }
+}
+
+static void plan_dev(struct builder *b)
+{
+        static const char *const directories[] = { "char", "mqueue", "net", "pts", "shm" };
+        static const struct {
+                const char *path, *target;
+        } links[] = { { "fd", "/proc/self/fd" },
+                      { "stdin", "/proc/self/fd/0" },
+                      { "stdout", "/proc/self/fd/1" },
+                      { "stderr", "/proc/self/fd/2" },
+                      { "ptmx", "pts/ptmx" } };
+        char *pts_options CLEANUP_FREE = format_text(
+                b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
+        size_t op = add_tmpfs(b, "/dev", "mode=0755,size=4m,nr_inodes=64k",
+                              MOUNT_NOSUID | MOUNT_STRICTATIME, "default");
+
+        for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+                add_directory(b, op, directories[i], 0755);
+        plan_nodes(b, op);
+        for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+                add_link(b, op, links[i].path, links[i].target);
+        if (b->host->has_kcore)
+                add_link(b, op, "core", "/proc/kcore");
+        if (b->choices->pty)
+                add_link(b, op, "console", "pts/0");
+
+        (void) add_tmpfs(b, "/dev/shm", "mode=01777,size=10%,nr_inodes=400k",
+                         MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+        add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
+                                       .kind = MOUNT_NEW,
+                                       .flags = MOUNT_UNLESS_MOUNTED,
+                                       .attributes = MOUNT_NOSUID | MOUNT_NOEXEC,
+                                       .type = "devpts",
+                                       .source = (char *) "devpts",
+                                       .target = (char *) "/dev/pts",
+                                       .options = pts_options,
+                                       .why = (char *) "default" });
+}
+
+static void plan_run_files(struct builder *b, size_t op)
+{
+        static const struct {
+                const char *name;
+                enum entry_kind kind;
+                mode_t mode;
+        } inaccessible[] = { { "reg", ENTRY_FILE, 0 },
+                             { "dir", ENTRY_DIRECTORY, 0 },
+                             { "fifo", ENTRY_FIFO, 0 },
+                             { "sock", ENTRY_DEVICE, S_IFSOCK },
+                             { "chr", ENTRY_DEVICE, S_IFCHR },
+                             { "blk", ENTRY_DEVICE, S_IFBLK } };
+        char uuid[ID128_TEXT_SIZE], boot_id[ID128_TEXT_SIZE];
+
+        id128_to_uuid(&b->choices->uuid, uuid);
+        id128_to_uuid(&b->choices->boot_id, boot_id);
+        add_directory(b, op, "host", 0755);
+        add_directory(b, op, "host/inaccessible", 0755);
+        for (size_t i = 0; i < ARRAY_SIZE(inaccessible); i++)
+                add_entry(b, op,
+                          (struct tree_entry) { .kind = inaccessible[i].kind,
+                                                .mode = inaccessible[i].mode,
+                                                .path = format_text(b, "host/inaccessible/%s",
+                                                                    inaccessible[i].name) });
+        add_file(b, op, "host/container-manager", 0444,
+                 format_text(b, "%s\n", b->choices->service));
+        add_file(b, op, "host/container-uuid", 0444, format_text(b, "%s\n", uuid));
+        add_file(b, op, "host/os-release", 0444, NULL);
+        add_directory(b, op, "host/incoming", 0600);
+        add_file(b, op, "host/proc-sys-kernel-random-boot-id", 0444,
+                 format_text(b, "%s\n", boot_id));
+        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_FIFO, .mode = 0600,
+                                               .path = copy_text(b, "host/proc-kmsg") });
+        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_SOCKET, .mode = 0200,
+                                               .path = copy_text(b, "host/notify") });
+}
+
+static void plan_run(struct builder *b)
+{
+        char *incoming CLEANUP_FREE =
+                format_text(b, "/run/systemd/nspawn/propagate/%s", b->choices->machine);
+        size_t op = add_tmpfs(b, "/run", "mode=0755,size=20%,nr_inodes=800k",
+                              MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+
+        plan_run_files(b, op);
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_BIND_INSIDE,
+                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                       .source = (char *) "/run/host",
+                                       .target = (char *) "/run/host",
+                                       .why = (char *) "default" });
+        if (b->host->os_release_path)
+                add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
+                                               .kind = MOUNT_BIND,
+                                               .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                               .propagation = PROPAGATION_PRIVATE,
+                                               .source = (char *) b->host->os_release_path,
+                                               .target = (char *) "/run/host/os-release",
+                                               .why = (char *) "default" });
+        add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
+                                       .kind = MOUNT_BIND,
+                                       .attributes = MOUNT_RDONLY,
+                                       .propagation = PROPAGATION_SLAVE,
+                                       .source = incoming,
+                                       .target = (char *) "/run/host/incoming",
+                                       .why = (char *) "default: mounts added while running" });
+}
+
+static bool goes_into_api(const struct custom_mount *m)
+{
+        return path_is_below(m->destination, "/proc") || path_is_below(m->destination, "/sys");
+}
+
+/* @into_api: those below /proc and /sys, which come after these are mounted. */
+static void plan_custom(struct builder *b, bool into_api)
+{
+        for (size_t i = 0; i < b->config->n_custom_mounts; i++) {
+                const struct custom_mount *m = &b->config->custom_mounts[i];
+                char *options CLEANUP_FREE = NULL;
+
+                if (goes_into_api(m) != into_api)
+                        continue;
+                if (m->type == CUSTOM_TMPFS) {
+                        options = tmpfs_options(b, m->options ? m->options : "mode=0755");
+                        add_op(b, &(struct mount_op) {
+                                          .phase = PHASE_PREPARE,
+                                          .kind = MOUNT_NEW,
+                                          .flags = MOUNT_MAKE_TARGET,
+                                          .attributes = MOUNT_NODEV | MOUNT_STRICTATIME,
+                                          .type = "tmpfs",
+                                          .source = (char *) "tmpfs",
+                                          .target = m->destination,
+                                          .options = options,
+                                          .why = m->origin });
+                        continue;
+                }
+                add_op(b, &(struct mount_op) {
+                                  .phase = m->idmap != BIND_IDMAP_NONE && b->choices->user_namespace
+                                                   ? PHASE_MAPPED
+                                                   : PHASE_PREPARE,
+                                  .kind = MOUNT_BIND,
+                                  .flags = MOUNT_MAKE_TARGET,
+                                  .attributes = m->read_only ? MOUNT_RDONLY : 0,
+                                  .propagation = PROPAGATION_SLAVE,
+                                  .depth = m->recursive ? MOUNT_RECURSIVE : MOUNT_ONE,
+                                  .source = m->source,
+                                  .target = m->destination,
+                                  .why = m->origin });
+        }
+}
+
+/* Files of the host shown in /etc where the tree cannot be written. */
+static void plan_etc(struct builder *b)
+{
+        const struct mount_choices *choices = b->choices;
+
+        if (choices->localtime_bind)
+                add_op(b, &(struct mount_op) {
+                                  .phase = PHASE_PREPARE,
+                                  .kind = MOUNT_BIND,
+                                  .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET,
+                                  .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
+                                  .propagation = PROPAGATION_PRIVATE,
+                                  .source = (char *) choices->localtime_bind,
+                                  .target = (char *) "/etc/localtime",
+                                  .why = (char *) "--timezone=auto" });
+        if (choices->resolv_conf_bind)
+                add_op(b, &(struct mount_op) {
+                                  .phase = PHASE_PREPARE,
+                                  .kind = MOUNT_BIND,
+                                  .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET | MOUNT_NOFOLLOW,
+                                  .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
+                                  .propagation = PROPAGATION_PRIVATE,
+                                  .source = (char *) choices->resolv_conf_bind,
+                                  .target = (char *) "/etc/resolv.conf",
+                                  .why = (char *) "--resolv-conf=auto" });
+}
+
+/* A read-only view of a part of /proc, as a mount of its own on itself. */
+static void add_proc_part(struct builder *b, const char *source, const char *target,
+                          unsigned attributes, unsigned flags)
+{
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_BIND_INSIDE,
+                                       .flags = flags,
+                                       .attributes = attributes,
+                                       .source = (char *) source,
+                                       .target = (char *) target,
+                                       .why = (char *) "default: protects the host's kernel" });
+}
+
+static void plan_proc(struct builder *b)
+{
+        static const char *const hidden[] = { "kallsyms", "kcore", "keys", "sysrq-trigger",
+                                              "timer_list" };
+        static const char *const read_only[] = { "acpi", "apm", "asound", "bus",
+                                                 "fs",   "irq", "scsi" };
+
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_NEW,
+                                       .flags = MOUNT_MAKE_TARGET,
+                                       .attributes = LOCKED_DOWN,
+                                       .type = "proc",
+                                       .source = (char *) "proc",
+                                       .target = (char *) "/proc",
+                                       .why = (char *) "default" });
+        if (b->config->api_vfs == API_VFS_WRITABLE)
+                return;
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_BIND_INSIDE,
+                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                       .depth = MOUNT_ONE,
+                                       .source = (char *) "/proc/sys",
+                                       .target = (char *) "/proc/sys",
+                                       .why = (char *) "default: protects the host's kernel" });
+        if (b->config->private_network || b->config->api_vfs == API_VFS_NETWORK)
+                add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                               .kind = MOUNT_BIND_INSIDE,
+                                               .flags = MOUNT_OPTIONAL,
+                                               .attributes = LOCKED_DOWN,
+                                               .attributes_cleared = MOUNT_RDONLY,
+                                               .source = (char *) "/proc/sys/net",
+                                               .target = (char *) "/proc/sys/net",
+                                               .why = (char *) "default with a private network" });
+        for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
+                char *target CLEANUP_FREE = format_text(b, "/proc/%s", hidden[i]);
+
+                if (target)
+                        add_proc_part(b, "/run/host/inaccessible/reg", target,
+                                      MOUNT_RDONLY | LOCKED_DOWN, MOUNT_OPTIONAL | MOUNT_TOLERATED);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
+                char *target CLEANUP_FREE = format_text(b, "/proc/%s", read_only[i]);
+
+                if (target)
+                        add_proc_part(b, target, target, MOUNT_RDONLY | LOCKED_DOWN,
+                                      MOUNT_OPTIONAL | MOUNT_TOLERATED);
+        }
+}
+
+static void plan_inside(struct builder *b)
+{
+        plan_proc(b);
+        plan_sys_parts(b);
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_NEW,
+                                       .flags = MOUNT_TOLERATED,
+                                       .attributes = LOCKED_DOWN,
+                                       .type = "mqueue",
+                                       .source = (char *) "mqueue",
+                                       .target = (char *) "/dev/mqueue",
+                                       .why = (char *) "default" });
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_NEW,
+                                       .attributes = LOCKED_DOWN,
+                                       .type = "cgroup2",
+                                       .source = (char *) "cgroup",
+                                       .target = (char *) "/sys/fs/cgroup",
+                                       .why = (char *) "default" });
+        add_op(b, &(struct mount_op) {
+                          .phase = PHASE_INSIDE,
+                          .kind = MOUNT_BIND_INSIDE,
+                          .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                          .source = (char *) "/run/host/proc-sys-kernel-random-boot-id",
+                          .target = (char *) "/proc/sys/kernel/random/boot_id",
+                          .why = (char *) "default: each boot has an id of its own" });
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_BIND_INSIDE,
+                                       .attributes = MOUNT_NOSUID | MOUNT_NODEV,
+                                       .attributes_cleared = MOUNT_RDONLY | MOUNT_NOEXEC,
+                                       .source = (char *) "/run/host/proc-kmsg",
+                                       .target = (char *) "/proc/kmsg",
+                                       .why = (char *) "default: hides the host's kernel log" });
+        plan_custom(b, true);
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_CHANGE,
+                                       .propagation = PROPAGATION_SHARED,
+                                       .depth = MOUNT_RECURSIVE,
+                                       .target = (char *) "/",
+                                       .why = (char *) "default: as systemd expects it" });
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_CHANGE,
+                                       .propagation = PROPAGATION_SLAVE,
+                                       .target = (char *) "/run/host/incoming",
+                                       .why = (char *) "default: nothing goes back to the host" });
+}
+
+int mount_plan_build(const struct container_config *c, const struct host_facts *host,
+                     const struct tree_facts *tree, const struct mount_choices *choices,
+                     struct mount_plan *ret)
+{
+        struct builder b = { .config = c, .host = host, .tree = tree, .choices = choices };
+
+        plan_root(&b);
+        if (c->tmpfs_on_tmp)
+                (void) add_tmpfs(&b, "/tmp", "mode=01777,size=10%,nr_inodes=400k",
+                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+        plan_sys(&b);
+        plan_dev(&b);
+        plan_run(&b);
+        plan_custom(&b, false);
+        plan_etc(&b);
+        plan_inside(&b);
+        if (b.failed) {
+                mount_plan_done(&b.plan);
+                return -ENOMEM;
+        }
+        *ret = b.plan;
+        return 0;
+}

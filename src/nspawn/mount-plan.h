@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "basic/mount-api.h"
+#include "nspawn/config.h"
+#include "nspawn/facts.h"
+
+/*
+ * The mounts of a container as a list of operations, in the order in which they are attached. The
+ * list is a pure function of the configuration and of facts about host and tree: it can be
+ * printed, compared and tested without privileges. mount-run carries it out.
+ */
+
+enum mount_phase {
+        PHASE_PREPARE, /* the supervisor, before the container exists: built detached */
+        PHASE_MAPPED,  /* the supervisor, when the user namespace exists: needs its id map */
+        PHASE_INSIDE,  /* the first process, in its namespaces */
+};
+
+enum mount_kind {
+        MOUNT_ROOT,        /* the tree itself; becomes the root */
+        MOUNT_NEW,         /* a new file system */
+        MOUNT_BIND,        /* a path of the host */
+        MOUNT_BIND_INSIDE, /* a path of the container */
+        MOUNT_CHANGE,      /* only attributes or propagation of what is at the target */
+        MOUNT_DETACH,      /* take the mount at the target away, and its directory */
+};
+
+enum entry_kind {
+        ENTRY_DIRECTORY,
+        ENTRY_FILE,
+        ENTRY_LINK,
+        ENTRY_DEVICE,
+        ENTRY_FIFO,
+        ENTRY_SOCKET, /* the notify socket */
+};
+
+/* What a new file system is filled with before anybody sees it. */
+struct tree_entry {
+        enum entry_kind kind;
+        mode_t mode;
+        dev_t device;
+        char *path; /* below the file system's root */
+        char *text; /* content of a file, target of a link */
+};
+
+enum mount_flags {
+        MOUNT_OPTIONAL = 1 << 0,   /* a missing source is fine */
+        MOUNT_TOLERATED = 1 << 1,  /* any failure is fine; the reason is in .why */
+        MOUNT_UNLESS_MOUNTED = 1 << 2, /* not when the target is a mount point already */
+        MOUNT_MAKE_TARGET = 1 << 3,    /* create the target if it is missing */
+        MOUNT_NOFOLLOW = 1 << 4,       /* a link as target is not followed */
+        MOUNT_HOST_OWNER = 1 << 5,     /* entries keep the host's root as owner */
+};
+
+struct mount_op {
+        enum mount_phase phase;
+        enum mount_kind kind;
+        unsigned flags;
+        unsigned attributes;        /* MOUNT_RDONLY | … to set */
+        unsigned attributes_cleared;
+        enum mount_propagation propagation;
+        enum mount_depth depth;
+        const char *type; /* file system type of MOUNT_NEW */
+        char *source;     /* MOUNT_BIND*: path; MOUNT_NEW: name shown as the device */
+        char *target;     /* absolute, in the container */
+        char *options;    /* of MOUNT_NEW; NULL: none */
+        char *why;        /* the option that asked for it, or what it is for */
+        struct tree_entry *entries;
+        size_t n_entries;
+};
+
+struct mount_plan {
+        struct mount_op *ops;
+        size_t n_ops;
+};
+
+/* Decisions that the mounts depend on, made by plan_build(). */
+struct mount_choices {
+        const char *machine;
+        const char *service;
+        struct id128 uuid, boot_id;
+        bool user_namespace;
+        bool map_root; /* the tree is mounted with the container's id map */
+        uint32_t uid_base; /* owner of what is made for the container: its root */
+        bool pty;      /* a console terminal exists */
+        const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
+        const char *localtime_target;
+};
+
+/* Returns 0 or a negative errno. */
+int mount_plan_build(const struct container_config *c, const struct host_facts *host,
+                     const struct tree_facts *tree, const struct mount_choices *choices,
+                     struct mount_plan *ret);
+void mount_plan_done(struct mount_plan *plan);
+
+/* Index of the first operation with this target, or -1. */
+int mount_plan_find(const struct mount_plan *plan, const char *target);
+
+const char *mount_phase_name(enum mount_phase phase);
+const char *mount_kind_name(enum mount_kind kind);
+
+/* "ro,nosuid,…" for people. @text has room for 96 bytes. */
+void mount_attributes_to_text(unsigned attributes, char *text, size_t size);

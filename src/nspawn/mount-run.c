@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/mount-run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "basic/path.h"
+#include "basic/root.h"
+
+void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
+{
+        run->plan = plan;
+        for (size_t i = 0; i < MOUNT_RUN_MAX; i++)
+                run->fds[i] = -1;
+}
+
+void mount_run_done(struct mount_run *run)
+{
+        for (size_t i = 0; run->plan && i < run->plan->n_ops; i++)
+                run->fds[i] = fd_close(run->fds[i]);
+}
+
+int mount_run_fd(const struct mount_run *run, const char *target)
+{
+        int i = mount_plan_find(run->plan, target);
+
+        return i < 0 ? -1 : run->fds[i];
+}
+
+/* ---- content of new file systems --------------------------------------------------------- */
+
+/* A socket is bound by path only; the magic link names the file system before it is attached. */
+static int bind_socket(int fs_fd, const char *path, int socket_fd, mode_t mode)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (socket_fd < 0)
+                return 0;
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", fs_fd,
+                        path);
+        if (bind(socket_fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        return fchmodat(fs_fd, path, mode, 0) < 0 ? -errno : 0;
+}
+
+static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_run_options *o)
+{
+        switch (e->kind) {
+        case ENTRY_DIRECTORY:
+                return mkdirat(fs_fd, e->path, e->mode) < 0 ? -errno : 0;
+        case ENTRY_FILE:
+                return create_file_at(fs_fd, e->path, e->mode, e->text ? e->text : "");
+        case ENTRY_LINK:
+                return symlinkat(e->text, fs_fd, e->path) < 0 ? -errno : 0;
+        case ENTRY_FIFO:
+                return mkfifoat(fs_fd, e->path, e->mode) < 0 ? -errno : 0;
+        case ENTRY_SOCKET:
+                return bind_socket(fs_fd, e->path, o->notify_fd, e->mode);
+        case ENTRY_DEVICE:
+                if (mknodat(fs_fd, e->path, e->mode, e->device) >= 0)
+                        return 0;
+                /* Over-mount sources of device type are a nicety; sandboxes forbid making them. */
+                return e->device == 0 && errno == EPERM ? 0 : -errno;
+        }
+        return -EINVAL;
+}
+
+static int fill(int fs_fd, const struct mount_op *op, const struct mount_run_options *o,
+                struct failure *failure)
+{
+        for (size_t i = 0; i < op->n_entries; i++) {
+                const struct tree_entry *e = &op->entries[i];
+                int r = make_entry(fs_fd, e, o);
+
+                if (r >= 0 && o->owner != 0 &&
+                    fchownat(fs_fd, e->path, o->owner, o->owner, AT_SYMLINK_NOFOLLOW) < 0 &&
+                    errno != ENOENT)
+                        r = -errno;
+                if (r < 0)
+                        return failure_set(failure, r, "Cannot make '%s/%s' for the container: %s.",
+                                           op->target, e->path, error_text(r));
+        }
+        return 0;
+}
+
+/* ---- building ---------------------------------------------------------------------------- */
+
+static int mount_failed(const struct mount_op *op, int error, const char *words,
+                        struct failure *failure)
+{
+        const char *hint = "";
+
+        if (error == -ENOENT && op->kind == MOUNT_BIND)
+                hint = " Create the source, or leave the option out.";
+        else if (error == -EPERM)
+                hint = " A sandbox or security module forbids it.";
+        return failure_set(failure, error, "Cannot mount '%s' on '%s' (%s): %s%s%s.%s",
+                           op->source ? op->source : op->type, op->target, op->why,
+                           error_text(error), words && *words ? ": " : "", words ? words : "",
+                           hint);
+}
+
+static int build_new(const struct mount_op *op, struct failure *failure)
+{
+        char words[256];
+        int fd = mount_new(op->type, op->source, op->options, op->attributes, words, sizeof(words));
+
+        if (fd == -ENODEV)
+                return failure_set(failure, fd,
+                                   "Cannot mount '%s' (%s): this kernel has no file system '%s'. "
+                                   "Load its module, or use another kernel.",
+                                   op->target, op->why, op->type);
+        return fd < 0 ? mount_failed(op, fd, words, failure) : fd;
+}
+
+static int set_up_copy(int fd, const struct mount_op *op)
+{
+        int r = 0;
+
+        if (op->propagation != PROPAGATION_KEEP)
+                r = mount_set_propagation(fd, op->propagation, op->depth);
+        if (r >= 0 && (op->attributes || op->attributes_cleared))
+                r = mount_set_attributes(fd, op->attributes, op->attributes_cleared, op->depth);
+        return r;
+}
+
+/* @dir_fd and @path name the source; an empty path is @dir_fd itself. */
+static int build_copy(const struct mount_op *op, int dir_fd, const char *path,
+                      struct failure *failure)
+{
+        int fd CLEANUP_FD = mount_copy(dir_fd, path, op->depth);
+        int r = fd < 0 ? fd : set_up_copy(fd, op);
+
+        if (r < 0) {
+                if (op->flags & MOUNT_TOLERATED || (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
+                        return -ENOENT;
+                return mount_failed(op, r, NULL, failure);
+        }
+        return TAKE_FD(fd);
+}
+
+/* Missing mount points are made from outside where the container's root may not write. */
+static int make_target(const struct mount_run *run, size_t index,
+                       const struct mount_run_options *o, struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[index];
+        struct stat st = { .st_mode = S_IFDIR };
+        int fd CLEANUP_FD = -1;
+
+        for (size_t i = 1; i < index; i++)
+                if (path_is_below(op->target, run->plan->ops[i].target))
+                        return 0; /* lies in another mount, which is the container's own */
+        if (run->fds[index] >= 0 && fstat(run->fds[index], &st) < 0)
+                return -errno;
+        fd = S_ISDIR(st.st_mode)
+                     ? root_make_directory(o->root_fd, op->target, 0755, o->tree_owner)
+                     : root_make_file(o->root_fd, op->target, o->tree_owner);
+        if (fd < 0 && !(op->flags & MOUNT_TOLERATED))
+                return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.",
+                                   op->target, op->why, error_text(fd));
+        return 0;
+}
+
+static int prepare_one(struct mount_run *run, size_t i, const struct mount_run_options *o,
+                       struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[i];
+        int fd;
+
+        if (op->kind == MOUNT_NEW)
+                fd = build_new(op, failure);
+        else if (op->kind == MOUNT_ROOT)
+                fd = build_copy(op, o->root_fd, "", failure);
+        else
+                fd = build_copy(op, AT_FDCWD, op->source, failure);
+        if (fd < 0)
+                return failure->error != 0 ? fd : 0; /* optional, and not there */
+        run->fds[i] = fd;
+        return fill(fd, op, o, failure);
+}
+
+int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
+                      struct failure *failure)
+{
+        if (run->plan->n_ops > MOUNT_RUN_MAX)
+                return failure_set(failure, -E2BIG,
+                                   "Too many mounts: %zu are planned, %d are possible.",
+                                   run->plan->n_ops, MOUNT_RUN_MAX);
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
+                int r = 0;
+
+                if (op->phase == PHASE_PREPARE)
+                        r = prepare_one(run, i, options, failure);
+                if (r >= 0 && options->make_targets && op->flags & MOUNT_MAKE_TARGET)
+                        r = make_target(run, i, options, failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
+                   struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[i];
+        int fd CLEANUP_FD = op->kind == MOUNT_ROOT
+                                    ? build_copy(op, root_fd, "", failure)
+                                    : build_copy(op, AT_FDCWD, op->source, failure);
+        int r;
+
+        if (fd < 0)
+                return failure->error != 0 ? fd : 0;
+        r = mount_set_idmap(fd, userns_fd, op->depth);
+        if (r == -EINVAL && op->kind == MOUNT_ROOT)
+                return r;
+        if (r < 0)
+                return failure_set(failure, r,
+                                   "Cannot map the ids of '%s' (%s): %s. Its file system may not "
+                                   "support id-mapped mounts; use the option 'noidmap'.",
+                                   op->source, op->why, error_text(r));
+        run->fds[i] = TAKE_FD(fd);
+        return 0;
+}
+
+int mount_run_map(struct mount_run *run, int root_fd, int userns_fd, struct failure *failure)
+{
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                int r = 0;
+
+                if (run->plan->ops[i].phase == PHASE_MAPPED)
+                        r = map_one(run, i, root_fd, userns_fd, failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+size_t mount_run_get_mapped(const struct mount_run *run, int *fds, size_t max)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < run->plan->n_ops && n < max; i++)
+                if (run->plan->ops[i].phase == PHASE_MAPPED && run->fds[i] >= 0)
+                        fds[n++] = run->fds[i];
+        return n;
+}
+
+int mount_run_take_mapped(struct mount_run *run, const int *fds, size_t n)
+{
+        size_t k = 0;
+
+        for (size_t i = 0; i < run->plan->n_ops; i++)
+                if (run->plan->ops[i].phase == PHASE_MAPPED) {
+                        if (k == n)
+                                return -EPROTO;
+                        run->fds[i] = fds[k++];
+                }
+        return k == n ? 0 : -EPROTO;
+}
+
+/* ---- attaching --------------------------------------------------------------------------- */
+
+/*
+ * The root goes on top of the host's root and becomes the only one. From then on every path is
+ * the container's, and a link in the tree cannot lead anywhere else.
+ */
+static int attach_root(int fd, const struct mount_op *op, struct failure *failure)
+{
+        int host_root CLEANUP_FD = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = host_root < 0 ? -errno : mount_make_all_private();
+
+        if (r >= 0)
+                r = mount_attach(fd, host_root);
+        if (r >= 0 && fchdir(fd) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = mount_pivot_to_cwd();
+        return r < 0 ? failure_set(failure, r, "Cannot make '%s' the root directory: %s.",
+                                   op->source, error_text(r))
+                     : 0;
+}
+
+static int open_target(const struct mount_op *op, int fd)
+{
+        int target = root_open_path(AT_FDCWD, op->target,
+                                    op->flags & MOUNT_NOFOLLOW ? ROOT_NOFOLLOW : ROOT_FOLLOW);
+        struct stat st;
+
+        if (target != -ENOENT || !(op->flags & MOUNT_MAKE_TARGET))
+                return target;
+        if (fd >= 0 && fstat(fd, &st) >= 0 && !S_ISDIR(st.st_mode))
+                return root_make_file(AT_FDCWD, op->target, 0);
+        return root_make_directory(AT_FDCWD, op->target, 0755, 0);
+}
+
+static int attach(int fd, const struct mount_op *op, struct failure *failure)
+{
+        int target CLEANUP_FD = open_target(op, fd);
+        int r = target;
+
+        if (r >= 0 && op->flags & MOUNT_UNLESS_MOUNTED) {
+                r = mount_is_root(target);
+                if (r > 0)
+                        return 0;
+        }
+        if (r >= 0)
+                r = mount_attach(fd, target);
+        if (r >= 0 || op->flags & MOUNT_TOLERATED ||
+            (target == -ENOENT && op->flags & MOUNT_OPTIONAL))
+                return 0;
+        if (target < 0)
+                return failure_set(failure, r,
+                                   "Cannot open the mount point '%s' for '%s' (%s): %s.",
+                                   op->target, op->source ? op->source : op->type, op->why,
+                                   error_text(r));
+        return mount_failed(op, r, NULL, failure);
+}
+
+static int change(const struct mount_op *op, struct failure *failure)
+{
+        int target CLEANUP_FD = root_open_path(AT_FDCWD, op->target, ROOT_NOFOLLOW);
+        int r = target < 0 ? target : set_up_copy(target, op);
+
+        return r < 0 ? failure_set(failure, r, "Cannot change the mount on '%s' (%s): %s.",
+                                   op->target, op->why, error_text(r))
+                     : 0;
+}
+
+/* The target is below a file system that only we can write to. */
+static int detach(const struct mount_op *op, struct failure *failure)
+{
+        int r = mount_detach(op->target);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot unmount '%s' (%s): %s.", op->target, op->why,
+                                   error_text(r));
+        (void) rmdir(op->target);
+        return 0;
+}
+
+static int attach_op(struct mount_run *run, size_t i, struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[i];
+        int fd CLEANUP_FD = TAKE_FD(run->fds[i]);
+
+        switch (op->kind) {
+        case MOUNT_ROOT:
+                return attach_root(fd, op, failure);
+        case MOUNT_CHANGE:
+                return change(op, failure);
+        case MOUNT_DETACH:
+                return detach(op, failure);
+        case MOUNT_NEW:
+                if (op->phase == PHASE_INSIDE)
+                        fd = build_new(op, failure);
+                if (fd < 0 && op->flags & MOUNT_TOLERATED) {
+                        failure->error = 0;
+                        return 0;
+                }
+                break;
+        case MOUNT_BIND_INSIDE:
+                fd = build_copy(op, AT_FDCWD, op->source, failure);
+                break;
+        case MOUNT_BIND:
+                break;
+        }
+        if (fd < 0)
+                return failure->error != 0 ? fd : 0;
+        return attach(fd, op, failure);
+}
+
+int mount_run_attach(struct mount_run *run, struct failure *failure)
+{
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                int r = attach_op(run, i, failure);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/failure.h"
+#include "nspawn/mount-plan.h"
+
+/*
+ * Carries a mount plan out, in three phases: the supervisor builds what it can detached; once the
+ * user namespace exists, what needs its id map; the first process attaches everything, in order.
+ * Until it is attached nobody can see a mount, and if anybody dies before, the kernel takes it
+ * away with the last descriptor.
+ */
+
+#define MOUNT_RUN_MAX 256
+
+struct mount_run {
+        const struct mount_plan *plan;
+        int fds[MOUNT_RUN_MAX]; /* detached mounts by operation; -1: none (yet) */
+};
+
+/* What the file systems' content depends on. */
+struct mount_run_options {
+        int root_fd;       /* the tree */
+        uid_t owner;       /* of everything made for the container */
+        uid_t tree_owner;  /* of directories made in the tree: as stored on disk */
+        int notify_fd;     /* unbound AF_UNIX datagram socket; -1: none */
+        bool make_targets; /* create missing mount points in the tree from outside */
+};
+
+#define CLEANUP_MOUNT_RUN CLEANUP(mount_run_done)
+
+void mount_run_init(struct mount_run *run, const struct mount_plan *plan);
+void mount_run_done(struct mount_run *run);
+
+int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
+                      struct failure *failure);
+
+/* Builds the mounts of PHASE_MAPPED. -EINVAL from the root's id map means that its file system
+ * cannot be mapped; @failure is then not set, so that the caller may go another way. */
+int mount_run_map(struct mount_run *run, int root_fd, int userns_fd, struct failure *failure);
+
+/* The descriptors of PHASE_MAPPED in order, borrowed; and the other way round, taking them. */
+size_t mount_run_get_mapped(const struct mount_run *run, int *fds, size_t max);
+int mount_run_take_mapped(struct mount_run *run, const int *fds, size_t n);
+
+/* In the container's namespaces: attaches all, in order; the working directory and root directory
+ * end up at the container's root. */
+int mount_run_attach(struct mount_run *run, struct failure *failure);
+
+/* The detached mount for @target, borrowed; -1 if the plan has none or it is attached already. */
+int mount_run_fd(const struct mount_run *run, const char *target);

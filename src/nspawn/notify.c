@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/notify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "basic/fd.h"
+#include "basic/strv.h"
+
+#define MESSAGE_MAX 4096
+#define STATUS_MAX 512
+
+int notify_socket_new(void)
+{
+        int fd CLEANUP_FD = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int yes = 1;
+
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int notify_send(const char *text)
+{
+        const char *path = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd CLEANUP_FD = -1;
+        size_t n;
+
+        if (!path)
+                return 0;
+        n = strlen(path);
+        if ((path[0] != '/' && path[0] != '@') || n < 2 || n >= sizeof(address.sun_path))
+                return -EINVAL;
+        memcpy(address.sun_path, path, n);
+        if (path[0] == '@')
+                address.sun_path[0] = '\0'; /* the abstract name space (unix(7)) */
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *) &address,
+                   (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+                return -errno;
+        return 0;
+}
+
+int notify_filter(const char *text, struct strbuf *forward)
+{
+        char **lines CLEANUP_STRV = NULL;
+        bool added = false;
+
+        if (strv_split(text, "\n", &lines) < 0)
+                return -ENOMEM;
+        STRV_FOREACH(line, lines) {
+                const char *status = startswith(*line, "STATUS=");
+
+                if (streq(*line, "READY=1"))
+                        strbuf_addf(forward, "%sREADY=1", added ? "\n" : "");
+                else if (status && strlen(status) <= STATUS_MAX)
+                        strbuf_addf(forward, "%sSTATUS=Container running: %s", added ? "\n" : "",
+                                    status);
+                else
+                        continue;
+                added = true;
+        }
+        return strbuf_ok(forward) ? added : -ENOMEM;
+}
+
+/* Who sent it, by the kernel's word; closes what descriptors came along. */
+static pid_t take_sender(struct msghdr *header)
+{
+        pid_t sender = 0;
+
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+                if (c->cmsg_level != SOL_SOCKET)
+                        continue;
+                if (c->cmsg_type == SCM_CREDENTIALS) {
+                        struct ucred credentials;
+
+                        memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+                        sender = credentials.pid;
+                } else if (c->cmsg_type == SCM_RIGHTS)
+                        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+                                int fd;
+
+                                memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                                (void) fd_close(fd);
+                        }
+        }
+        return sender;
+}
+
+int notify_receive(int fd, pid_t leader, struct strbuf *forward)
+{
+        char text[MESSAGE_MAX + 1];
+        char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)]
+                __attribute__((aligned(8)));
+        struct iovec iov = { .iov_base = text, .iov_len = MESSAGE_MAX };
+        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                                 .msg_controllen = sizeof(control) };
+        ssize_t n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        pid_t sender;
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        sender = take_sender(&header);
+        if (sender != leader || header.msg_flags & MSG_TRUNC)
+                return 0;
+        text[n] = '\0';
+        if (strlen(text) != (size_t) n)
+                return 0; /* NUL bytes are no part of the protocol */
+        return notify_filter(text, forward);
+}
+
+bool notify_receive_pending(int fd)
+{
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        return fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & POLLIN;
+}

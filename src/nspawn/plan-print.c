@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sched.h>
+
+#include "basic/caps.h"
+#include "basic/parse.h"
+#include "basic/strv.h"
+#include "nspawn/plan.h"
+
+/*
+ * One walk over the plan serves both forms: text gets "name: value" lines under headings, JSON an
+ * object of strings, numbers and arrays.
+ */
+struct printer {
+        struct strbuf *out;
+        bool json;
+        bool first; /* nothing was printed yet on this level of JSON */
+};
+
+static void separate(struct printer *p)
+{
+        if (p->json && !p->first)
+                strbuf_add(p->out, ",");
+        p->first = false;
+}
+
+static void print_key(struct printer *p, const char *key)
+{
+        separate(p);
+        if (p->json) {
+                strbuf_add_json(p->out, key);
+                strbuf_add(p->out, ":");
+        } else
+                strbuf_addf(p->out, "%s: ", key);
+}
+
+static void print_string(struct printer *p, const char *key, const char *value)
+{
+        print_key(p, key);
+        if (p->json) {
+                if (value)
+                        strbuf_add_json(p->out, value);
+                else
+                        strbuf_add(p->out, "null");
+        } else
+                strbuf_addf(p->out, "%s\n", value ? value : "-");
+}
+
+static void print_boolean(struct printer *p, const char *key, bool value)
+{
+        print_key(p, key);
+        if (p->json)
+                strbuf_add(p->out, value ? "true" : "false");
+        else
+                strbuf_addf(p->out, "%s\n", value ? "yes" : "no");
+}
+
+static void print_list(struct printer *p, const char *key, char *const *list)
+{
+        bool first = true;
+
+        print_key(p, key);
+        if (!p->json)
+                strbuf_add(p->out, "\n");
+        else
+                strbuf_add(p->out, "[");
+        STRV_FOREACH(item, list) {
+                if (p->json) {
+                        strbuf_add(p->out, first ? "" : ",");
+                        strbuf_add_json(p->out, *item);
+                } else
+                        strbuf_addf(p->out, "  %s\n", *item);
+                first = false;
+        }
+        if (p->json)
+                strbuf_add(p->out, "]");
+}
+
+/* @lines: text with a line per item; in JSON an array. */
+static void print_lines(struct printer *p, const char *key, const char *lines)
+{
+        char **list CLEANUP_STRV = NULL;
+
+        if (strv_split(lines, "\n", &list) < 0)
+                p->out->failed = true;
+        print_list(p, key, list);
+}
+
+static void print_identity(struct printer *p, const struct container_plan *plan)
+{
+        char uuid[ID128_TEXT_SIZE];
+
+        id128_to_uuid(&plan->uuid, uuid);
+        print_string(p, "machine", plan->machine);
+        print_string(p, "directory", plan->tree->path);
+        print_string(p, "hostname", plan->hostname);
+        /* A random id differs with every look, so it is not shown. */
+        print_string(p, "machine-id",
+                     plan->tree->machine_id_set || plan->config->uuid_set ? uuid : "random");
+        print_string(p, "mode", start_mode_name(plan->start_mode));
+        print_list(p, "command", plan->argv);
+        print_string(p, "user", plan->user ? plan->user : "root");
+        print_string(p, "working-directory",
+                     plan->working_directory                ? plan->working_directory
+                     : plan->argv || plan->start_mode == START_BOOT ? "/"
+                                                            : "home");
+        print_string(p, "console", console_mode_name(plan->console));
+        print_boolean(p, "read-only", plan->config->read_only);
+}
+
+static void print_environment(struct printer *p, const struct container_plan *plan)
+{
+        char **list CLEANUP_STRV = NULL;
+
+        STRV_FOREACH(item, plan->environment) {
+                bool random_id = startswith(*item, "container_uuid=") &&
+                                 !plan->tree->machine_id_set && !plan->config->uuid_set;
+
+                if (strv_add(&list, random_id ? "container_uuid=random" : *item) < 0)
+                        p->out->failed = true;
+        }
+        STRV_FOREACH(item, plan->config->environment)
+                if (strv_env_set(&list, *item) < 0)
+                        p->out->failed = true;
+        print_list(p, "environment", list);
+}
+
+static void print_ids(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        if (plan->user_namespace)
+                strbuf_addf(&text, "0 %u %u", plan->idmap.base, plan->idmap.count);
+        print_string(p, "id-map", plan->user_namespace ? strbuf_text(&text) : "the host's ids");
+        if (plan->config->userns_mode == USERNS_PICK)
+                print_string(p, "id-map-note", "first candidate; the next free range if it is taken");
+        print_string(p, "ownership", ownership_name(plan->ownership));
+}
+
+static void print_namespaces(struct printer *p, const struct container_plan *plan)
+{
+        static const struct {
+                uint64_t flag;
+                const char *name;
+        } names[] = { { CLONE_NEWCGROUP, "cgroup" }, { CLONE_NEWIPC, "ipc" },
+                      { CLONE_NEWNS, "mount" },      { CLONE_NEWNET, "network" },
+                      { CLONE_NEWPID, "pid" },       { CLONE_NEWUSER, "user" },
+                      { CLONE_NEWUTS, "uts" } };
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if ((plan->namespaces | CLONE_NEWCGROUP) & names[i].flag)
+                        strbuf_addf(&text, "%s%s", text.length ? " " : "", names[i].name);
+        print_string(p, "namespaces", strbuf_text(&text));
+        print_string(p, "network",
+                     plan->namespaces & CLONE_NEWNET ? "private, with just a loopback"
+                                                     : "the host's");
+}
+
+static void print_confinement(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        struct strbuf filter CLEANUP_STRBUF = STRBUF_NULL;
+        char *signal_name CLEANUP_FREE = NULL;
+
+        for (unsigned i = 0; cap_name(i); i++)
+                if (plan->capabilities & UINT64_C(1) << i)
+                        strbuf_addf(&text, "%s%s", text.length ? " " : "", cap_name(i));
+        print_string(p, "capabilities", strbuf_text(&text));
+        print_boolean(p, "no-new-privileges", plan->config->no_new_privileges);
+        seccomp_describe(&plan->filter, &filter);
+        print_string(p, "system-call-filter",
+                     plan->config->system_call_filter_off ? "off" : strbuf_text(&filter));
+        if (plan->kill_signal)
+                signal_name = signal_to_text(plan->kill_signal);
+        print_string(p, "kill-signal", signal_name);
+        print_boolean(p, "notify-ready", plan->config->notify_ready);
+}
+
+static void add_limit(struct strbuf *out, rlim_t value)
+{
+        if (value == RLIM_INFINITY)
+                strbuf_add(out, "infinity");
+        else
+                strbuf_addf(out, "%llu", (unsigned long long) value);
+}
+
+static void print_limits(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        for (int i = 0; i < RLIM_NLIMITS; i++) {
+                bool from_host = (i == RLIMIT_NPROC || i == RLIMIT_SIGPENDING) &&
+                                 !plan->config->limits[i].set;
+
+                strbuf_addf(&text, "%s=", limit_name(i));
+                if (from_host) /* PID 1's, which differs from host to host */
+                        strbuf_add(&text, "the host's");
+                else {
+                        add_limit(&text, plan->limits[i].rlim_cur);
+                        strbuf_add(&text, ":");
+                        add_limit(&text, plan->limits[i].rlim_max);
+                }
+                strbuf_add(&text, "\n");
+        }
+        print_lines(p, "limits", strbuf_text(&text));
+}
+
+static void add_mount(struct strbuf *out, const struct mount_op *op)
+{
+        static const char *const propagations[] = { [PROPAGATION_KEEP] = "",
+                                                    [PROPAGATION_PRIVATE] = " private",
+                                                    [PROPAGATION_SLAVE] = " slave",
+                                                    [PROPAGATION_SHARED] = " shared" };
+        char attributes[96];
+
+        mount_attributes_to_text(op->attributes, attributes, sizeof(attributes));
+        strbuf_addf(out, "%s %s", mount_kind_name(op->kind), op->target);
+        if (op->kind == MOUNT_NEW)
+                strbuf_addf(out, " %s", op->type);
+        else if (op->source)
+                strbuf_addf(out, " from %s", op->source);
+        if (op->kind != MOUNT_DETACH && (op->kind != MOUNT_CHANGE || op->attributes))
+                strbuf_addf(out, " %s", attributes);
+        if (op->options)
+                strbuf_addf(out, " %s", op->options);
+        strbuf_addf(out, "%s%s%s", propagations[op->propagation],
+                    op->depth == MOUNT_RECURSIVE ? " recursive" : "",
+                    op->phase == PHASE_MAPPED ? " id-mapped" : "");
+        strbuf_addf(out, " (%s)\n", op->why);
+}
+
+static void print_mounts(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        for (size_t i = 0; i < plan->mounts.n_ops; i++)
+                add_mount(&text, &plan->mounts.ops[i]);
+        print_lines(p, "mounts", strbuf_text(&text));
+}
+
+static void print_etc(struct printer *p, const struct container_plan *plan)
+{
+        print_string(p, "resolv.conf", etc_way_name(plan->etc.resolv_conf));
+        print_string(p, "localtime", etc_way_name(plan->etc.localtime));
+}
+
+static void print_scope(struct printer *p, const struct container_plan *plan)
+{
+        static const char *const modes[] = { [REGISTER_AUTO] = "if there is a registry",
+                                             [REGISTER_YES] = "yes",
+                                             [REGISTER_NO] = "no" };
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        scope_describe(plan->host, &plan->scope, &text);
+        print_lines(p, "cgroup", strbuf_text(&text));
+        print_string(p, "register", modes[plan->register_mode]);
+}
+
+static void print_plan(struct printer *p, const struct container_plan *plan)
+{
+        print_identity(p, plan);
+        print_environment(p, plan);
+        print_ids(p, plan);
+        print_namespaces(p, plan);
+        print_confinement(p, plan);
+        print_limits(p, plan);
+        print_etc(p, plan);
+        print_mounts(p, plan);
+        print_scope(p, plan);
+}
+
+void plan_print(const struct container_plan *plan, struct strbuf *out)
+{
+        struct printer p = { .out = out };
+
+        print_plan(&p, plan);
+}
+
+void plan_print_json(const struct container_plan *plan, struct strbuf *out)
+{
+        struct printer p = { .out = out, .json = true, .first = true };
+
+        strbuf_add(out, "{");
+        print_plan(&p, plan);
+        strbuf_add(out, "}\n");
+}

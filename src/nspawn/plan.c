@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/plan.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "basic/caps.h"
+#include "basic/path.h"
+#include "basic/strv.h"
+#include "shared/names.h"
+
+#define CAP_BIT(number) (UINT64_C(1) << (number))
+
+/* What a container keeps by default: enough for an unmodified distribution, nothing that reaches
+ * the host's modules, clock, raw devices or memory locks. */
+static const uint64_t default_capabilities =
+        CAP_BIT(CAP_AUDIT_CONTROL) | CAP_BIT(CAP_AUDIT_WRITE) | CAP_BIT(CAP_CHOWN) |
+        CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_FOWNER) |
+        CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_IPC_OWNER) | CAP_BIT(CAP_KILL) | CAP_BIT(CAP_LEASE) |
+        CAP_BIT(CAP_LINUX_IMMUTABLE) | CAP_BIT(CAP_MKNOD) | CAP_BIT(CAP_NET_BIND_SERVICE) |
+        CAP_BIT(CAP_NET_BROADCAST) | CAP_BIT(CAP_NET_RAW) | CAP_BIT(CAP_SETFCAP) |
+        CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SYS_ADMIN) |
+        CAP_BIT(CAP_SYS_BOOT) | CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_SYS_NICE) |
+        CAP_BIT(CAP_SYS_PTRACE) | CAP_BIT(CAP_SYS_RESOURCE) | CAP_BIT(CAP_SYS_TTY_CONFIG);
+
+static uint64_t decide_capabilities(const struct container_config *c)
+{
+        uint64_t set = default_capabilities;
+
+        if (c->private_network)
+                set |= CAP_BIT(CAP_NET_ADMIN);
+        else if (c->userns_mode != USERNS_NO)
+                /* It would be a capability over a network that is not the container's. */
+                set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
+        return (set | c->capabilities_added) & ~c->capabilities_dropped;
+}
+
+static enum console_mode decide_console(const struct container_config *c,
+                                        const struct host_facts *host)
+{
+        bool terminals = host->stdin_is_terminal && host->stdout_is_terminal;
+
+        switch (c->console_mode) {
+        case CONSOLE_DEFAULT:
+                return terminals ? CONSOLE_INTERACTIVE : CONSOLE_READ_ONLY;
+        case CONSOLE_AUTOPIPE:
+                return terminals ? CONSOLE_INTERACTIVE : CONSOLE_PIPE;
+        case CONSOLE_INTERACTIVE:
+        case CONSOLE_READ_ONLY:
+        case CONSOLE_PASSIVE:
+        case CONSOLE_PIPE:
+                break;
+        }
+        return c->console_mode;
+}
+
+static enum ownership decide_ownership(const struct container_config *c)
+{
+        if (c->userns_mode == USERNS_NO)
+                return OWNERSHIP_OFF;
+        if (c->ownership == OWNERSHIP_DEFAULT)
+                return c->userns_mode == USERNS_PICK ? OWNERSHIP_AUTO : OWNERSHIP_OFF;
+        return c->ownership;
+}
+
+/* The kernel's defaults, whatever the caller's limits are. */
+static void decide_limits(const struct container_config *c, const struct host_facts *host,
+                          struct rlimit limits[RLIM_NLIMITS])
+{
+        static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+        for (int i = 0; i < RLIM_NLIMITS; i++)
+                limits[i] = unlimited;
+        limits[RLIMIT_CORE] = (struct rlimit) { 0, RLIM_INFINITY };
+        limits[RLIMIT_MEMLOCK] = (struct rlimit) { 8U << 20, 8U << 20 };
+        limits[RLIMIT_MSGQUEUE] = (struct rlimit) { 819200, 819200 };
+        limits[RLIMIT_NICE] = (struct rlimit) { 0, 0 };
+        limits[RLIMIT_NOFILE] = (struct rlimit) { 1024, 524288 };
+        limits[RLIMIT_NPROC] = host->nproc;
+        limits[RLIMIT_RTPRIO] = (struct rlimit) { 0, 0 };
+        limits[RLIMIT_SIGPENDING] = host->sigpending;
+        limits[RLIMIT_STACK] = (struct rlimit) { 8U << 20, RLIM_INFINITY };
+        for (int i = 0; i < RLIM_NLIMITS; i++)
+                if (c->limits[i].set)
+                        limits[i] = c->limits[i].value;
+}
+
+static int add_assignment(char ***environment, const char *name, const char *value)
+{
+        char *assignment = NULL;
+
+        if (!value)
+                return 0;
+        return asprintf(&assignment, "%s=%s", name, value) < 0
+                       ? -ENOMEM
+                       : strv_add_take(environment, assignment);
+}
+
+static int decide_environment(const struct plan_inputs *in, struct container_plan *plan)
+{
+        const struct container_config *c = in->config;
+        const struct host_facts *host = in->host;
+        char uuid[ID128_TEXT_SIZE], n_fds[16];
+        char ***list = &plan->environment;
+        int r;
+
+        id128_to_uuid(&plan->uuid, uuid);
+        (void) snprintf(n_fds, sizeof(n_fds), "%u", c->n_listen_fds);
+        r = strv_add(list, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        if (r >= 0)
+                r = add_assignment(list, "container", c->service);
+        if (r >= 0)
+                r = add_assignment(list, "TERM", host->term);
+        if (r >= 0)
+                r = add_assignment(list, "COLORTERM", host->colorterm);
+        if (r >= 0)
+                r = add_assignment(list, "NO_COLOR", host->no_color);
+        if (r >= 0)
+                r = add_assignment(list, "container_uuid", uuid);
+        if (r >= 0 && c->n_listen_fds > 0)
+                r = add_assignment(list, "LISTEN_FDS", n_fds);
+        if (r >= 0 && c->n_listen_fds > 0)
+                r = add_assignment(list, "LISTEN_PID", "1");
+        if (r >= 0)
+                r = strv_add(list, "NOTIFY_SOCKET=/run/host/notify");
+        if (r >= 0 && c->start_mode != START_BOOT)
+                r = strv_add(list, "LANG=C.UTF-8");
+        return r < 0 ? r : strv_add_all(list, host->os_release_environment);
+}
+
+/* ---- devices ----------------------------------------------------------------------------- */
+
+static int add_device(struct container_plan *plan, char type, int major_number, int minor_number,
+                      unsigned access)
+{
+        struct device_rule *grown =
+                realloc(plan->devices, (plan->n_devices + 1) * sizeof(struct device_rule));
+
+        if (!grown)
+                return -ENOMEM;
+        plan->devices = grown;
+        grown[plan->n_devices++] = (struct device_rule) { .type = type, .major = major_number,
+                                                          .minor = minor_number,
+                                                          .access = access };
+        return 0;
+}
+
+/* Bind sources that are device nodes may be used, but not made anew. */
+static int add_bound_devices(const struct plan_inputs *in, struct container_plan *plan)
+{
+        for (size_t i = 0; i < in->config->n_custom_mounts; i++) {
+                const struct source_fact *source = &in->sources[i];
+                bool character = S_ISCHR(source->mode);
+                int r;
+
+                if (!source->exists || (!character && !S_ISBLK(source->mode)))
+                        continue;
+                r = add_device(plan, character ? 'c' : 'b', (int) major(source->device),
+                               (int) minor(source->device),
+                               in->config->custom_mounts[i].read_only
+                                       ? DEVICE_READ
+                                       : DEVICE_READ | DEVICE_WRITE);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int decide_devices(const struct plan_inputs *in, struct container_plan *plan)
+{
+        static const struct device_rule closed[] = {
+                { 'c', 1, 3, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* null */
+                { 'c', 1, 5, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* zero */
+                { 'c', 1, 7, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* full */
+                { 'c', 1, 8, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* random */
+                { 'c', 1, 9, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* urandom */
+                { 'c', 5, 0, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* tty */
+                { 'c', 5, 2, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD },    /* ptmx */
+                { 'c', 136, -1, DEVICE_READ | DEVICE_WRITE },                /* pts */
+                { 'c', 10, 200, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD }, /* net/tun */
+                { 'c', 10, 229, DEVICE_READ | DEVICE_WRITE | DEVICE_MKNOD }, /* fuse */
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(closed); i++) {
+                int r = add_device(plan, closed[i].type, closed[i].major, closed[i].minor,
+                                   closed[i].access);
+
+                if (r < 0)
+                        return r;
+        }
+        return add_bound_devices(in, plan);
+}
+
+/* ---- the plan ---------------------------------------------------------------------------- */
+
+int machine_name_decide(const struct container_config *c, const char *directory, char **ret,
+                        struct failure *failure)
+{
+        char name[MACHINE_NAME_MAX + 1];
+
+        if (!c->machine) {
+                machine_name_clean_up(path_basename(directory), name);
+                if (!machine_name_is_valid(name))
+                        return failure_set(failure, -EINVAL,
+                                           "'%s' does not lead to a name for the machine. Give one "
+                                           "with --machine=.",
+                                           directory);
+        }
+        *ret = strdup(c->machine ? c->machine : name);
+        return *ret ? 0 : failure_set(failure, -ENOMEM, "Out of memory.");
+}
+
+static int copy_string(char **ret, const char *text)
+{
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
+}
+
+static int decide_strings(const struct plan_inputs *in, struct container_plan *plan)
+{
+        const struct container_config *c = in->config;
+        int r = copy_string(&plan->machine, in->machine);
+
+        if (r >= 0)
+                r = copy_string(&plan->hostname, c->hostname ? c->hostname : in->machine);
+        if (r >= 0)
+                r = copy_string(&plan->user, c->user);
+        if (r >= 0)
+                r = copy_string(&plan->working_directory, c->working_directory);
+        if (r >= 0 && c->parameters) {
+                plan->argv = strv_copy(c->parameters);
+                r = plan->argv ? 0 : -ENOMEM;
+        }
+        return r;
+}
+
+static int check_tree(const struct plan_inputs *in, struct failure *failure)
+{
+        const struct tree_facts *tree = in->tree;
+
+        if (!tree->has_usr)
+                return failure_set(failure, -EINVAL,
+                                   "'%s' does not look like the tree of an operating system: it "
+                                   "has no directory '/usr'. Give another with --directory=.",
+                                   tree->path);
+        if (in->config->start_mode == START_BOOT && in->config->check_os_release &&
+            !tree->has_os_release)
+                return failure_set(failure, -EINVAL,
+                                   "'%s' cannot be booted: it has neither '/etc/os-release' nor "
+                                   "'/usr/lib/os-release'. Install an operating system in it, or "
+                                   "run a command without --boot.",
+                                   tree->path);
+        if (in->config->userns_mode != USERNS_NO && in->config->ownership == OWNERSHIP_MAP &&
+            tree->uid >= IDMAP_DEFAULT_COUNT)
+                return failure_set(failure, -EINVAL,
+                                   "The files of '%s' belong to a range of ids already (%u), so "
+                                   "they cannot be mapped. Use --private-users-ownership=chown.",
+                                   tree->path, (unsigned) tree->uid);
+        if (in->config->userns_mode != USERNS_NO && !in->host->user_namespaces)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "
+                                   "--private-users=, or use another kernel.");
+        return 0;
+}
+
+static int decide_mounts(const struct plan_inputs *in, struct container_plan *plan)
+{
+        bool bind_resolv = plan->etc.resolv_conf == ETC_BIND;
+        bool bind_localtime = plan->etc.localtime == ETC_BIND;
+        struct mount_choices choices = {
+                .machine = plan->machine,
+                .service = in->config->service,
+                .uuid = plan->uuid,
+                .boot_id = in->boot_id,
+                .user_namespace = plan->user_namespace,
+                .map_root = plan->ownership == OWNERSHIP_MAP ||
+                            (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
+                .uid_base = plan->idmap.base,
+                .pty = plan->console != CONSOLE_PIPE,
+                .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
+                .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
+        };
+
+        return mount_plan_build(in->config, in->host, in->tree, &choices, &plan->mounts);
+}
+
+static void decide_namespaces(const struct container_config *c, struct container_plan *plan)
+{
+        plan->namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
+        if (plan->user_namespace)
+                plan->namespaces |= CLONE_NEWUSER;
+        if (c->private_network)
+                plan->namespaces |= CLONE_NEWNET;
+}
+
+static void decide_scope(const struct container_config *c, struct container_plan *plan)
+{
+        plan->scope = (struct scope_spec) {
+                .machine = plan->machine,
+                .slice = c->slice ? c->slice : "machine.slice",
+                .keep_unit = c->keep_unit,
+                .owner = plan->idmap.base,
+                .properties = &plan->properties,
+                .devices = plan->devices,
+                .n_devices = plan->n_devices,
+                .device_policy = !c->keep_unit,
+                .kill_signal = plan->kill_signal,
+        };
+}
+
+int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct failure *failure)
+{
+        const struct container_config *c = in->config;
+        struct container_plan plan = {
+                .config = c,
+                .tree = in->tree,
+                .host = in->host->host,
+                .start_mode = c->start_mode,
+                .boot_id = in->boot_id,
+                .uuid = in->tree->machine_id_set ? in->tree->machine_id
+                        : c->uuid_set            ? c->uuid
+                                                 : in->random_uuid,
+                .kill_signal = c->kill_signal         ? c->kill_signal
+                               : c->start_mode == START_BOOT ? SIGRTMIN + 3
+                                                      : 0,
+                .console = decide_console(c, in->host),
+                .user_namespace = in->ids->user_namespace,
+                .idmap = in->ids->map,
+                .ownership = decide_ownership(c),
+                .capabilities = decide_capabilities(c),
+                .etc = etc_plan_build(c, in->host, in->tree),
+                .register_mode = c->register_mode,
+        };
+        int r = check_tree(in, failure);
+
+        if (r < 0)
+                return r;
+        /* A tree that was shifted once has to follow its range; mapping starts from plain ids. */
+        if (plan.ownership == OWNERSHIP_AUTO &&
+            (!in->root_is_mapped || in->tree->uid >= IDMAP_DEFAULT_COUNT))
+                plan.ownership = OWNERSHIP_CHOWN;
+        plan.filter = (struct seccomp_spec) { .retained_caps = plan.capabilities,
+                                              .terms = c->system_call_filter };
+        decide_limits(c, in->host, plan.limits);
+        decide_namespaces(c, &plan);
+        STRV_FOREACH(assignment, c->properties)
+                if (r >= 0)
+                        r = property_set_add(&plan.properties, *assignment, failure);
+        if (r >= 0)
+                r = decide_strings(in, &plan);
+        if (r >= 0)
+                r = decide_environment(in, &plan);
+        if (r >= 0)
+                r = decide_devices(in, &plan);
+        if (r >= 0)
+                r = decide_mounts(in, &plan);
+        if (r < 0) {
+                plan_done(&plan);
+                return failure_set(failure, r, "Out of memory.");
+        }
+        *ret = plan;
+        decide_scope(c, ret);
+        return 0;
+}
+
+void plan_done(struct container_plan *plan)
+{
+        free(plan->machine);
+        free(plan->hostname);
+        strv_free(plan->argv);
+        strv_free(plan->environment);
+        free(plan->user);
+        free(plan->working_directory);
+        mount_plan_done(&plan->mounts);
+        property_set_done(&plan->properties);
+        free(plan->devices);
+        *plan = (struct container_plan) { .machine = NULL };
+}

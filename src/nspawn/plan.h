@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/bpf-device.h"
+#include "basic/strbuf.h"
+#include "nspawn/config.h"
+#include "nspawn/etc-files.h"
+#include "nspawn/facts.h"
+#include "nspawn/ids.h"
+#include "nspawn/mount-plan.h"
+#include "nspawn/seccomp.h"
+#include "shared/host.h"
+#include "shared/property.h"
+
+/*
+ * What will be done: a pure function of the configuration and of the facts. It is printed by
+ * --dry-run and carried out by the executor, and constant in both.
+ */
+struct container_plan {
+        const struct container_config *config; /* borrowed */
+        const struct tree_facts *tree;         /* borrowed */
+        enum host_kind host;
+        char *machine;
+        char *hostname;
+        struct id128 uuid;    /* container_uuid */
+        struct id128 boot_id; /* of the first boot; each reboot gets a new one */
+
+        enum start_mode start_mode;
+        char **argv;        /* NULL: a shell, or init with the words */
+        char **environment; /* of the first process, besides HOME and the like */
+        char *user;         /* NULL: root */
+        char *working_directory; /* NULL: the user's home for a shell, else "/" */
+        int kill_signal;    /* 0: none */
+        enum console_mode console;
+
+        bool user_namespace;
+        struct idmap idmap;
+        enum ownership ownership; /* auto: map where the file system can, else chown */
+        uint64_t namespaces;      /* CLONE_NEW* */
+        uint64_t capabilities;
+        struct seccomp_spec filter;
+        struct rlimit limits[RLIM_NLIMITS];
+
+        struct etc_plan etc;
+        struct mount_plan mounts;
+
+        struct property_set properties;
+        struct device_rule *devices;
+        size_t n_devices;
+        struct scope_spec scope;
+        enum register_mode register_mode;
+};
+
+/* What is not a fact of host or tree: drawn or taken before the plan is made. */
+struct plan_inputs {
+        const struct container_config *config;
+        const struct host_facts *host;
+        const struct tree_facts *tree;
+        const struct ids *ids;
+        const struct source_fact *sources; /* one for each custom mount */
+        const char *machine;
+        struct id128 random_uuid; /* used if neither tree nor option has one */
+        struct id128 boot_id;
+        bool root_is_mapped; /* with ownership auto: false once the map was refused */
+};
+
+int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct failure *failure);
+void plan_done(struct container_plan *plan);
+
+/* The whole plan for people, and as one JSON object. */
+void plan_print(const struct container_plan *plan, struct strbuf *out);
+void plan_print_json(const struct container_plan *plan, struct strbuf *out);
+
+/* The machine's name from --machine=, the directory, or the host for "/"; the caller frees it. */
+int machine_name_decide(const struct container_config *c, const char *directory, char **ret,
+                        struct failure *failure);

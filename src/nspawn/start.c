@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "basic/channel.h"
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "nspawn/child.h"
+#include "nspawn/chown-tree.h"
+#include "nspawn/notify.h"
+#include "nspawn/protocol.h"
+
+#define PROPAGATE_FOLDER "/run/systemd/nspawn/propagate"
+
+/* What lives only while the container is started. */
+struct start {
+        struct container *container;
+        const struct container_plan *plan;
+        struct mount_run mounts;
+        struct seccomp_program filter;
+        int child_channel_fd;
+        char **host_environment;
+};
+
+/* The id on disk of the container's root. */
+static uid_t tree_owner(const struct container_plan *plan)
+{
+        return plan->ownership == OWNERSHIP_MAP || plan->ownership == OWNERSHIP_AUTO
+                       ? 0
+                       : plan->idmap.base;
+}
+
+static int make_propagate(struct start *s, struct failure *failure)
+{
+        struct container *c = s->container;
+        int r;
+
+        if (asprintf(&c->propagate, PROPAGATE_FOLDER "/%s", s->plan->machine) < 0) {
+                c->propagate = NULL;
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        }
+        /* Parents may be looked into, the folder itself only by root: through it mounts get in. */
+        if (mkdir(c->propagate, 0600) == 0 || errno == EEXIST)
+                return 0;
+        r = make_directories("/run/systemd/nspawn", 0755);
+        if (r >= 0)
+                r = make_directories(c->propagate, 0600);
+        return r < 0 ? failure_set(failure, r, "Cannot create the directory '%s': %s.",
+                                   c->propagate, error_text(r))
+                     : 0;
+}
+
+/* Changes of the tree itself, before anything of it is mounted. */
+static int change_tree(struct start *s, struct failure *failure)
+{
+        const struct container_plan *plan = s->plan;
+        int r = 0;
+
+        if (plan->ownership == OWNERSHIP_CHOWN)
+                r = chown_tree(plan->tree->fd, plan->tree->path, plan->idmap.base,
+                               plan->idmap.count, failure);
+        return r < 0 ? r : etc_plan_run(&plan->etc, plan->tree->fd, tree_owner(plan), failure);
+}
+
+static int get_filter(struct start *s, struct failure *failure)
+{
+        int r;
+
+        if (s->plan->config->system_call_filter_off)
+                return 0;
+        r = seccomp_program_get(&s->plan->filter, &s->filter, failure);
+        for (char **name = s->filter.unknown; r >= 0 && name && *name; name++)
+                log_warning("There is no system call or group '%s' (--system-call-filter=), "
+                            "ignoring.",
+                            *name);
+        return r;
+}
+
+static int open_terminal(struct start *s, int *ret_master, int *ret_slave)
+{
+        int fs_fd = mount_run_fd(&s->mounts, "/dev/pts"), unlock = 0;
+        int master CLEANUP_FD = openat(fs_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+        int slave CLEANUP_FD = -1;
+
+        if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) < 0)
+                return -errno;
+        slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (slave < 0)
+                return -errno;
+        /* Its group is the mount's; its owner was ours. */
+        if (s->plan->idmap.base != 0 && fchown(slave, s->plan->idmap.base, (gid_t) -1) < 0)
+                return -errno;
+        *ret_master = TAKE_FD(master);
+        *ret_slave = TAKE_FD(slave);
+        return 0;
+}
+
+static int set_up_console(struct start *s, struct failure *failure)
+{
+        struct container *c = s->container;
+        int master = -1, slave = -1;
+        int r = 0;
+
+        if (s->plan->console != CONSOLE_PIPE)
+                r = open_terminal(s, &master, &slave);
+        if (r >= 0)
+                r = console_init(&c->console, s->plan->console, master, slave);
+        return r < 0 ? failure_set(failure, r, "Cannot open a terminal for the console: %s.",
+                                   error_text(r))
+                     : 0;
+}
+
+static int open_kmsg(struct start *s, struct failure *failure)
+{
+        int fs_fd = mount_run_fd(&s->mounts, "/run");
+
+        if (fs_fd < 0)
+                return 0;
+        /* With both ends open here, readers inside wait instead of seeing an end. */
+        s->container->kmsg_fd =
+                openat(fs_fd, "host/proc-kmsg", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        return s->container->kmsg_fd < 0
+                       ? failure_set(failure, -errno, "Cannot open the FIFO for /proc/kmsg: %s.",
+                                     error_text(errno))
+                       : 0;
+}
+
+static int prepare_mounts(struct start *s, struct failure *failure)
+{
+        struct mount_run_options options = {
+                .root_fd = s->plan->tree->fd,
+                .owner = s->plan->idmap.base,
+                .tree_owner = tree_owner(s->plan),
+                .make_targets = s->plan->user_namespace && !s->plan->config->read_only,
+        };
+        mode_t mask;
+        int r;
+
+        s->container->notify_fd = notify_socket_new();
+        if (s->container->notify_fd < 0)
+                return failure_set(failure, s->container->notify_fd,
+                                   "Cannot make a notification socket: %s.",
+                                   error_text(s->container->notify_fd));
+        options.notify_fd = s->container->notify_fd;
+        mask = umask(0);
+        r = mount_run_prepare(&s->mounts, &options, failure);
+        (void) umask(mask);
+        return r;
+}
+
+static int create_scope(struct start *s, struct failure *failure)
+{
+        return scope_create(s->plan->host, &s->plan->scope, &s->container->scope, failure);
+}
+
+static bool namespaces_take_work(const struct start *s)
+{
+        return s->plan->user_namespace || s->container->scope.payload_fd < 0;
+}
+
+/* ---- the first process ------------------------------------------------------------------- */
+
+static _Noreturn void become_child(struct start *s)
+{
+        struct child_inputs in = {
+                .plan = s->plan,
+                .mounts = &s->mounts,
+                .filter = &s->filter,
+                .channel_fd = s->child_channel_fd,
+                .wait_for_namespaces = namespaces_take_work(s),
+                .has_console = s->plan->console != CONSOLE_PIPE,
+                .host_environment = s->host_environment,
+        };
+
+        /* The supervisor's end has to close when the supervisor dies, not when we do. */
+        (void) fd_close(s->container->channel_fd);
+        child_run(&in);
+}
+
+static int clone_child(struct start *s, struct failure *failure)
+{
+        struct container *c = s->container;
+        int r = channel_pair(&c->channel_fd, &s->child_channel_fd);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot make a channel: %s.", error_text(r));
+        c->leader = process_clone(s->plan->namespaces, c->scope.payload_fd, &c->leader_pidfd);
+        if (c->leader == 0)
+                become_child(s);
+        s->child_channel_fd = fd_close(s->child_channel_fd);
+        if (c->leader >= 0)
+                return 0;
+        r = c->leader;
+        return failure_set(failure, r, "Cannot create the container's namespaces: %s.%s",
+                           error_text(r),
+                           r == -ENOSPC  ? " Raise the limits in /proc/sys/user/."
+                           : r == -EPERM ? " A sandbox or security module forbids it."
+                                         : "");
+}
+
+/* Something went wrong at the other end: its own words come first. */
+static int hear_failure(struct container *c, int error, struct failure *failure)
+{
+        struct channel_message message;
+        size_t n = 0;
+
+        if (channel_receive(c->channel_fd, 0, &message, NULL, 0, &n) >= 0 &&
+            message.type == MSG_FAILED)
+                return failure_set(failure, message.error, "%s", message.text);
+        return failure_set(failure, error, "The container's first process ended early: %s.",
+                           error_text(error));
+}
+
+static int map_ids(struct start *s, struct failure *failure)
+{
+        const struct container *c = s->container;
+        char path[64];
+        int userns_fd CLEANUP_FD = -1;
+        int r = idmap_write(&s->plan->idmap, c->leader);
+
+        if (r < 0)
+                return failure_set(failure, r, "Cannot write the id map 0 → %u (%u ids): %s.",
+                                   s->plan->idmap.base, s->plan->idmap.count, error_text(r));
+        (void) snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) c->leader);
+        userns_fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (userns_fd < 0)
+                return failure_set(failure, -errno, "Cannot open the user namespace: %s.",
+                                   error_text(errno));
+        r = mount_run_map(&s->mounts, s->plan->tree->fd, userns_fd, failure);
+        if (r == -EINVAL && failure->error == 0) {
+                if (s->plan->config->ownership != OWNERSHIP_MAP)
+                        return START_CANNOT_MAP;
+                return failure_set(failure, r,
+                                   "The file system of '%s' does not support id-mapped mounts. Use "
+                                   "--private-users-ownership=chown.",
+                                   s->plan->tree->path);
+        }
+        return r;
+}
+
+static int set_up_namespaces(struct start *s, struct failure *failure)
+{
+        static const struct channel_message message = { .type = MSG_NAMESPACES };
+        struct container *c = s->container;
+        int fds[CHANNEL_MAX_FDS];
+        size_t n;
+        int r = 0;
+
+        if (s->plan->user_namespace)
+                r = map_ids(s, failure);
+        if (r >= 0)
+                r = scope_adopt(&c->scope, c->leader, c->leader_pidfd, failure);
+        if (r < 0 || !namespaces_take_work(s))
+                return r;
+        n = mount_run_get_mapped(&s->mounts, fds, CHANNEL_MAX_FDS);
+        r = channel_send(c->channel_fd, &message, fds, n);
+        return r < 0 ? hear_failure(c, r, failure) : 0;
+}
+
+static const struct {
+        int (*run)(struct start *s, struct failure *failure);
+} start_steps[] = {
+        { get_filter },  /* may run a helper: before anything is made */
+        { change_tree }, /* before its mounts are copied */
+        { make_propagate },
+        { prepare_mounts },
+        { open_kmsg },
+        { set_up_console },
+        { create_scope }, /* late: what failed before leaves no group behind */
+        { clone_child },
+        { set_up_namespaces },
+};
+
+int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,
+                    char **host_environment, struct failure *failure)
+{
+        struct start s = { .container = c, .plan = plan, .filter = SECCOMP_PROGRAM_NULL,
+                           .child_channel_fd = -1, .host_environment = host_environment };
+        int r = 0;
+
+        *c = (struct container) CONTAINER_NULL;
+        c->plan = plan;
+        c->ids = ids;
+        mount_run_init(&s.mounts, &plan->mounts);
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(start_steps); i++)
+                r = start_steps[i].run(&s, failure);
+        mount_run_done(&s.mounts);
+        seccomp_program_done(&s.filter);
+        (void) fd_close(s.child_channel_fd);
+        if (r < 0)
+                container_done(c);
+        return r;
+}
+
+int container_go(struct container *c, struct failure *failure)
+{
+        static const struct channel_message message = { .type = MSG_GO };
+        int r = channel_send(c->channel_fd, &message, NULL, 0);
+
+        return r < 0 ? hear_failure(c, r, failure) : 0;
+}
+
+static void end_leader(struct container *c)
+{
+        struct process_end end;
+
+        if (c->leader_pidfd < 0)
+                return;
+        (void) process_signal(c->leader_pidfd, SIGKILL);
+        (void) process_wait(c->leader_pidfd, &end);
+        c->leader_pidfd = fd_close(c->leader_pidfd);
+}
+
+void container_done(struct container *c)
+{
+        end_leader(c);
+        console_done(&c->console);
+        scope_remove(&c->scope);
+        c->notify_fd = fd_close(c->notify_fd);
+        c->channel_fd = fd_close(c->channel_fd);
+        c->kmsg_fd = fd_close(c->kmsg_fd);
+        if (c->propagate)
+                (void) rmdir(c->propagate);
+        free(c->propagate);
+        c->propagate = NULL;
+}

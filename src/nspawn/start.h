@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "basic/process.h"
+#include "nspawn/console.h"
+#include "nspawn/ids.h"
+#include "nspawn/plan.h"
+
+/* A container that is happening: the only part of a start that changes. */
+struct container {
+        const struct container_plan *plan; /* borrowed */
+        struct ids *ids;                   /* borrowed */
+        struct scope scope;
+        struct console console;
+        pid_t leader;
+        int leader_pidfd;
+        int notify_fd;
+        int channel_fd;
+        int kmsg_fd; /* keeps the FIFO that stands for /proc/kmsg open */
+        char *propagate; /* directory of the host for mounts added later */
+};
+
+#define CONTAINER_NULL                                                                             \
+        { .scope = SCOPE_NULL, .console = CONSOLE_NULL, .leader_pidfd = -1, .notify_fd = -1,       \
+          .channel_fd = -1, .kmsg_fd = -1 }
+
+/* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */
+#define START_CANNOT_MAP (-EMEDIUMTYPE)
+
+/*
+ * Builds everything and starts the first process, up to the point where it may go on. On failure
+ * nothing is left. Returns 0, START_CANNOT_MAP, or a negative errno with a sentence.
+ */
+int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,
+                    char **host_environment, struct failure *failure);
+
+/* Lets the payload run. */
+int container_go(struct container *c, struct failure *failure);
+
+/* Ends what still runs, and takes away all that container_start() made. Accepts an empty one. */
+void container_done(struct container *c);

@@ -1,0 +1,635 @@
+"""What a command inside sees and how its end is reported."""
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+import harness
+from harness import lines_of, output_of, run, start
+
+# Read-only, so that all tests of a module can share one tree.
+SHARED = ["--read-only", "-D"]
+
+
+def inside(tree, *command, args=(), **options):
+    return output_of(run(*args, *SHARED, tree, *command, **options))
+
+
+# Exit status -----------------------------------------------------------------------------------
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("payload, expected", [
+    ("exit 0", 0), ("exit 1", 1), ("exit 42", 42), ("exit 132", 132), ("exit 133", 1),
+    ("exit 134", 134), ("exit 255", 255), ("kill -9 $$", 0), ("kill -TERM $$; exit 3", 3),
+])
+def test_exit_status(busybox, payload, expected):
+    assert run("-D", busybox, "sh", "-c", payload).returncode == expected
+
+
+@pytest.mark.parametrize("payload, expected", [
+    ("exit 0", 0), ("exit 42", 42), ("exit 133", 1), ("exit 134", 134),
+    ("kill -9 $$", 255), ("kill -SEGV $$", 255), ("kill -TERM $$; sleep 1", 255),
+])
+def test_exit_status_as_pid2(busybox, payload, expected):
+    assert run("-a", "-D", busybox, "sh", "-c", payload).returncode == expected
+
+
+def test_missing_program_is_an_error(busybox):
+    result = run("-D", busybox, "/no/such/program")
+    assert result.returncode == 1
+    assert "/no/such/program" in result.stderr + result.stdout
+
+
+def test_missing_folder_to_change_to_is_an_error(busybox):
+    assert run("-D", busybox, "--chdir=/no/such/folder", "true").returncode == 1
+
+
+def test_stub_powers_off(busybox):
+    assert request_of_stub(busybox, signal.SIGRTMIN + 4) == 0
+
+
+def test_stub_halts(busybox):
+    assert request_of_stub(busybox, signal.SIGRTMIN + 3) == 0
+
+
+def request_of_stub(tree, signo, keep_unit=None, cgroup=None):
+    process = start("-a", "-D", tree, "sleep", "99", keep_unit=keep_unit, cgroup=cgroup)
+    try:
+        leader = stub_of(process)
+        os.kill(leader, signo)
+        process.communicate(timeout=30)
+        return process.returncode
+    finally:
+        harness.stop(process)
+
+
+def stub_of(process):
+    """The stub init that waits for its child: both must be there."""
+    def find():
+        for pid in harness.descendants_of(process.pid):
+            if harness.pid_inside(pid) == 2 and "sleep" in harness.read(f"/proc/{pid}/cmdline"):
+                return next(other for other in harness.descendants_of(process.pid)
+                            if harness.pid_inside(other) == 1)
+        return None
+    return harness.wait_until(find, what="the start of the stub init's child")
+
+
+def test_reboot_with_kept_unit_is_133(busybox, cgroup):
+    assert request_of_stub(busybox, signal.SIGRTMIN + 5, keep_unit=True, cgroup=cgroup) == 133
+
+
+@pytest.mark.ours
+def test_reboot_starts_again(busybox):
+    """The payload of the second start is another process under the same supervisor."""
+    process = start("-a", "-D", busybox, "sleep", "99")
+    try:
+        first = stub_of(process)
+        os.kill(first, signal.SIGRTMIN + 5)
+        harness.wait_until(lambda: not os.path.exists(f"/proc/{first}"), what="the end of the first")
+        second = stub_of(process)
+        assert second != first
+        os.kill(second, signal.SIGRTMIN + 4)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    finally:
+        harness.stop(process)
+
+
+def test_sigterm_without_kill_signal_is_1(busybox):
+    process = start("-D", busybox, "sleep", "99", quiet=False)
+    try:
+        harness.leader_of(process.pid)
+        process.terminate()
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert "KILL" in errors
+    finally:
+        harness.stop(process)
+
+
+def test_kill_signal_reaches_the_payload(busybox):
+    process = start("--kill-signal=SIGUSR1", "-D", busybox, "sh", "-c",
+                    "trap 'exit 7' USR1; echo ready; while :; do sleep 0.05; done")
+    try:
+        assert "ready" in process.stdout.readline()
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == 7
+    finally:
+        harness.stop(process)
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_kills(busybox, signo):
+    process = start("--kill-signal=SIGUSR1", "-D", busybox, "sh", "-c",
+                    "trap 'echo once' USR1; echo ready; while :; do sleep 0.05; done")
+    try:
+        assert "ready" in process.stdout.readline()
+        process.send_signal(signo)
+        assert "once" in process.stdout.readline()
+        process.send_signal(signo)
+        process.communicate(timeout=30)
+        assert process.returncode == 1
+    finally:
+        harness.stop(process)
+
+
+# Filters and capabilities ----------------------------------------------------------------------
+
+def test_three_answers_of_the_filter(shared_debian12):
+    """An unknown call, a known one that is not allowed, and the audit socket."""
+    program = ('syscall(999);print $!+0," ";syscall(250,0,0,0,0,0);print $!+0," ";'
+               'syscall(41,16,3,9);print $!+0')
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers are those of x86-64")
+    assert inside(shared_debian12, "perl", "-e", program).strip() == "38 1 97"
+
+
+DEFAULT_CAPS = 0xfdecafff
+NET_ADMIN = 1 << 12
+NET_BIND_SERVICE = 1 << 10
+
+
+def host_bound():
+    return int(re.search(r"CapBnd:\s*(\w+)", harness.read("/proc/self/status"))[1], 16)
+
+
+def capabilities(tree, *args):
+    text = inside(tree, "cat", "/proc/self/status", args=args)
+    return {name: int(value, 16) for name, value in re.findall(r"Cap(\w+):\s*(\w+)", text)}
+
+
+@pytest.mark.parametrize("args, expected", [
+    ([], DEFAULT_CAPS),
+    (["--private-network"], DEFAULT_CAPS | NET_ADMIN),
+    (["--private-users=1048576", "--private-users-ownership=off"], DEFAULT_CAPS & ~NET_BIND_SERVICE),
+    (["--private-users=1048576", "--private-users-ownership=off", "--private-network"],
+     DEFAULT_CAPS | NET_ADMIN),
+])
+def test_capabilities(busybox, args, expected):
+    # A new user namespace starts with all capabilities, whatever the host's bounds are.
+    bound = host_bound() if not any("users" in arg for arg in args) else (1 << 64) - 1
+    caps = capabilities(busybox, *args)
+    assert caps["Bnd"] == expected & bound
+    assert caps["Prm"] == caps["Eff"] == caps["Inh"] == caps["Bnd"]
+    assert caps["Amb"] == 0
+
+
+def test_user_has_no_capabilities(shared_debian12):
+    caps = capabilities(shared_debian12, "-u", "guest")
+    assert caps["Bnd"] == DEFAULT_CAPS & host_bound()
+    assert caps["Prm"] == caps["Eff"] == caps["Inh"] == caps["Amb"] == 0
+
+
+def test_filter_without_no_new_privileges(busybox):
+    status = inside(busybox, "cat", "/proc/self/status")
+    assert re.search(r"^Seccomp:\s*2$", status, re.M)
+    assert re.search(r"^NoNewPrivs:\s*0$", status, re.M)
+
+
+# Environment -----------------------------------------------------------------------------------
+
+def environment_of(tree, *args, **options):
+    text = inside(tree, "env", args=args, **options)
+    return dict(line.split("=", 1) for line in lines_of(text))
+
+
+def host_release():
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        if os.path.exists(path):
+            pairs = (line.split("=", 1) for line in lines_of(harness.read(path)) if "=" in line)
+            return {key: value.strip("\"'") for key, value in pairs}
+    return {}
+
+
+def expected_environment():
+    expected = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "container": "systemd-nspawn", "TERM": "xterm", "HOME": "/root", "USER": "root",
+        "LOGNAME": "root", "NOTIFY_SOCKET": "/run/host/notify", "LANG": "C.UTF-8",
+    }
+    for key in ("ID", "VERSION_ID", "BUILD_ID", "VARIANT_ID"):
+        if key in host_release():
+            expected[f"container_host_{key.lower()}"] = host_release()[key]
+    return expected
+
+
+def test_environment_is_exactly_this(busybox):
+    found = environment_of(busybox, env=harness.environment(SECRET="of the caller", XDG_SEAT="s0"))
+    uuid = found.pop("container_uuid")
+    for volatile in ("PWD", "SHLVL", "_", "OLDPWD"):
+        found.pop(volatile, None)
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", uuid)
+    assert found == expected_environment()
+
+
+def test_environment_of_a_user(shared_debian12):
+    found = environment_of(shared_debian12, "-u", "guest")
+    assert (found["USER"], found["LOGNAME"], found["HOME"]) == ("guest", "guest", "/home/guest")
+
+
+def test_no_term_when_the_caller_has_none(busybox):
+    found = environment_of(busybox, env=harness.environment(TERM=None))
+    assert found.get("TERM") in (None, "dumb")
+
+
+def test_setenv_beats_all(busybox):
+    found = environment_of(busybox, "-E", "HOME=/x", "--setenv=LANG=C", "-E", "A=1", "-E", "A=2",
+                           "-E", "EMPTY=", "-E", "FROM_CALLER",
+                           env=harness.environment(FROM_CALLER="yes"))
+    assert (found["HOME"], found["LANG"], found["A"], found["EMPTY"], found["FROM_CALLER"]) == (
+        "/x", "C", "2", "", "yes")
+
+
+def test_environment_of_init(stub):
+    """No LANG with --boot."""
+    process = start("-b", "-D", stub, stdin=subprocess.PIPE)
+    try:
+        assert "stub-init is up" in process.stdout.readline()
+        text = harness.read(f"/proc/{harness.leader_of(process.pid)}/environ")
+        names = {entry.split("=", 1)[0] for entry in text.split("\0") if entry}
+        assert "LANG" not in names
+        assert names - {"container_uuid"} == set(expected_environment()) - {"LANG"}
+    finally:
+        harness.stop(process)
+
+
+@pytest.mark.ours
+def test_environment_of_the_stub_init(busybox):
+    found = inside(busybox, "sh", "-c", "tr '\\0' '\\n' </proc/1/environ", args=["-a"])
+    assert [re.sub("=[0-9a-f]{32}$", "=ID", line) for line in lines_of(found)] == [
+        "container=systemd-nspawn", "container_uuid=ID"]
+
+
+# Devices ---------------------------------------------------------------------------------------
+
+def test_device_nodes(busybox):
+    text = inside(busybox, "sh", "-c",
+                  "cd /dev; for n in null zero full random urandom tty net/tun fuse; do "
+                  "[ ! -e $n ] || stat -c '%n %F %a %u:%g %t:%T' $n; done")
+    found = {line.split()[0]: line.split(" ", 1)[1] for line in lines_of(text)}
+    for name, numbers in (("null", "1:3"), ("zero", "1:5"), ("full", "1:7"), ("random", "1:8"),
+                          ("urandom", "1:9"), ("tty", "5:0")):
+        mode = os.stat(f"/dev/{name}").st_mode & 0o7777
+        assert found[name] == f"character special file {mode:o} 0:0 {numbers}"
+    if os.path.exists("/dev/net/tun"):
+        assert found["net/tun"].endswith(" a:c8")
+    if not harness.IS_STOCK:
+        assert ("fuse" in found) == os.path.exists("/dev/fuse")
+
+
+def test_device_folder_holds_nothing_else(busybox):
+    found = set(inside(busybox, "sh", "-c", "ls /dev").split())
+    allowed = {"null", "zero", "full", "random", "urandom", "tty", "net", "fuse", "char", "fd",
+               "stdin", "stdout", "stderr", "core", "ptmx", "console", "shm", "mqueue", "pts"}
+    assert found <= allowed, found - allowed
+    assert allowed - found <= {"net", "fuse", "core"}
+
+
+@pytest.mark.parametrize("name, target", [
+    ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"), ("console", "pts/0"),
+    ("char/1:3", "../null"), ("char/5:0", "../tty"),
+])
+def test_device_links(busybox, name, target):
+    assert inside(busybox, "readlink", f"/dev/{name}").strip() == target
+
+
+def test_console_terminal(busybox):
+    text = inside(busybox, "sh", "-c", "stat -L -c '%u:%g' /dev/console; tty <&1")
+    assert lines_of(text) == ["0:5", "/dev/pts/0"] or lines_of(text) == ["0:5", "/dev/console"]
+
+
+def test_devices_can_be_used_and_not_made(busybox):
+    text = inside(busybox, "sh", "-c",
+                  "head -c 4 /dev/zero | wc -c; echo x >/dev/null && echo written; ls -d /dev/kmsg 2>&1; :")
+    assert lines_of(text)[:2] == ["4", "written"]
+    assert "No such file" in lines_of(text)[2]
+
+
+@pytest.mark.ours
+def test_device_policy(busybox):
+    """A node for a disk can be made, as the capability allows, but not opened."""
+    result = run("-P", *SHARED, busybox, "sh", "-c",
+                 "mount -t tmpfs -o dev none /mnt; "
+                 "mknod /mnt/loop b 7 0; head -c 1 /mnt/loop; mknod /mnt/null c 1 3; "
+                 "head -c 1 /mnt/null && echo fine")
+    assert "not permitted" in result.stderr
+    assert "fine" in result.stdout
+
+
+# Mounts ----------------------------------------------------------------------------------------
+
+class Mount:
+    def __init__(self, line):
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(), right.split()
+        self.id, self.parent, _, _, self.point, options = fields[:6]
+        self.options = set(options.split(",")) - {"relatime", "noatime", "nodiratime"}
+        self.propagation = " ".join(fields[6:])
+        self.kind = kind[0]
+
+
+def mount_table(tree, *args):
+    text = inside(tree, "cat", "/proc/self/mountinfo", args=args)
+    return [Mount(line) for line in lines_of(text)]
+
+
+def visible(table, path):
+    """The mount that a look-up of @path ends on; others on the same path may be hidden."""
+    ids = {mount.id for mount in table}
+    current = next(mount for mount in table if mount.parent not in ids)
+    parts = path.strip("/").split("/")
+    for prefix in ["/", *("/" + "/".join(parts[:n + 1]) for n in range(len(parts)))]:
+        while above := [mount for mount in table
+                        if mount.parent == current.id and mount.point == prefix]:
+            current = above[-1]
+    assert current.point == path, f"{path} is no mount point"
+    return current
+
+
+@pytest.mark.parametrize("point, kind, options", [
+    ("/tmp", "tmpfs", {"rw", "nosuid", "nodev"}),
+    ("/sys", "sysfs", {"ro", "nosuid", "nodev", "noexec"}),
+    ("/dev", "tmpfs", {"rw", "nosuid"}),
+    ("/dev/shm", "tmpfs", {"rw", "nosuid", "nodev"}),
+    ("/dev/pts", "devpts", {"rw", "nosuid", "noexec"}),
+    ("/dev/mqueue", "mqueue", {"rw", "nosuid", "nodev", "noexec"}),
+    ("/run", "tmpfs", {"rw", "nosuid", "nodev"}),
+    ("/run/host", "tmpfs", {"ro", "nosuid", "nodev", "noexec"}),
+    ("/run/host/incoming", None, {"ro"}),
+    ("/proc", "proc", {"rw", "nosuid", "nodev", "noexec"}),
+    ("/proc/sys", "proc", {"ro", "nosuid", "nodev", "noexec"}),
+    ("/proc/sys/kernel/random/boot_id", "tmpfs", {"ro", "nosuid", "nodev", "noexec"}),
+    ("/proc/kmsg", "tmpfs", {"rw", "nosuid", "nodev"}),
+    ("/run/host/os-release", None, {"ro", "nosuid", "nodev", "noexec"}),
+])
+def test_mount(busybox, point, kind, options):
+    mount = visible(mount_table(busybox), point)
+    assert kind in (None, mount.kind)
+    assert mount.options == options
+
+
+@pytest.mark.ours
+def test_cgroup_mount(busybox):
+    mounts = [mount for mount in mount_table(busybox) if mount.point.startswith("/sys/fs/cgroup")]
+    assert [(mount.point, mount.kind) for mount in mounts] == [("/sys/fs/cgroup", "cgroup2")]
+    assert mounts[0].options == {"rw", "nosuid", "nodev", "noexec"}
+
+
+def test_cgroup_root(busybox):
+    own = [line for line in lines_of(inside(busybox, "cat", "/proc/1/cgroup")) if line[:3] == "0::"]
+    assert own == ["0::/"]
+
+
+def test_propagation(busybox):
+    table = mount_table(busybox)
+    assert "shared:" in visible(table, "/").propagation
+    tunnel = visible(table, "/run/host/incoming").propagation
+    assert "master:" in tunnel and "shared:" not in tunnel
+
+
+def test_host_sees_no_mount_of_a_running_machine(busybox):
+    before = set(lines_of(harness.read("/proc/self/mountinfo")))
+    process = start("-D", busybox, "sleep", "99")
+    try:
+        harness.leader_of(process.pid)
+        new = [line for line in set(lines_of(harness.read("/proc/self/mountinfo"))) - before
+               if str(busybox) in line]
+        assert new == []
+    finally:
+        harness.stop(process)
+
+
+@pytest.mark.ours  # the distribution's binds a file that only its own PID 1 makes
+def test_masked_parts_of_proc(busybox):
+    text = inside(busybox, "sh", "-c", "for f in kcore keys sysrq-trigger timer_list kallsyms; do "
+                  "[ ! -e /proc/$f ] || stat -c '%a %s %n' /proc/$f; done")
+    for line in lines_of(text):
+        assert line.startswith("0 0 "), line
+
+
+def test_sys_and_proc_sys_follow_the_network(busybox):
+    script = ("stat -f -c %T /sys; echo 0 >/proc/sys/net/ipv4/ip_forward && echo net written; "
+              "echo x >/proc/sys/kernel/domainname || echo kernel refused; ls /sys | xargs echo")
+    shared = lines_of(inside(busybox, "sh", "-c", f"({script}) 2>/dev/null; :"))
+    private = lines_of(inside(busybox, "sh", "-c", f"({script}) 2>/dev/null; :",
+                              args=["--private-network"]))
+    assert shared[0].lower() in ("sysfs", "0x62656572", "unknown") and "net written" not in shared
+    assert private[1] == "net written"
+    assert "kernel refused" in shared and "kernel refused" in private
+    assert {"block", "bus", "class", "dev", "devices", "kernel", "fs"} >= set(private[-1].split())
+
+
+def test_private_network_has_only_a_loopback(busybox):
+    text = inside(busybox, "sh", "-c", "ls /sys/class/net; ip -o addr show lo",
+                  args=["--private-network"])
+    assert lines_of(text)[0] == "lo"
+    assert "127.0.0.1/8" in text
+
+
+def test_shared_network_is_the_hosts(busybox):
+    assert set(inside(busybox, "ls", "/sys/class/net").split()) == set(os.listdir("/sys/class/net"))
+
+
+# /run/host and identity ------------------------------------------------------------------------
+
+def test_run_host(busybox):
+    text = inside(busybox, "sh", "-c", "cd /run/host; cat container-manager; cat container-uuid; "
+                  "env | grep ^container_uuid; cat os-release; ls -1d notify incoming inaccessible")
+    lines = lines_of(text)
+    assert lines[0] == "systemd-nspawn"
+    assert f"container_uuid={lines[1]}" == lines[2]
+    assert lines_of(harness.read("/etc/os-release"))[0] in lines
+    assert lines[-3:] == ["inaccessible", "incoming", "notify"]
+
+
+def test_inaccessible_nodes(busybox):
+    text = inside(busybox, "sh", "-c", "cd /run/host/inaccessible; stat -c '%n %a %F' *")
+    kinds = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines_of(text)}
+    assert kinds["reg"] == "0 regular empty file"
+    assert kinds["dir"] == "0 directory"
+    assert kinds["fifo"] == "0 fifo"
+    assert kinds["sock"] == "0 socket"
+
+
+@pytest.mark.ours
+def test_run_host_as_newest(busybox):
+    text = inside(busybox, "sh", "-c", "cd /run/host; stat -c '%n %a' container-manager "
+                  "container-uuid; ls -d proc-kmsg proc-sys-kernel-random-boot-id")
+    assert lines_of(text) == ["container-manager 444", "container-uuid 444", "proc-kmsg",
+                              "proc-sys-kernel-random-boot-id"]
+
+
+def test_boot_id_and_login_uid(busybox):
+    read = ["cat", "/proc/sys/kernel/random/boot_id", "/proc/self/loginuid"]
+    first, second = (lines_of(inside(busybox, *read)) for _ in range(2))
+    host = harness.read("/proc/sys/kernel/random/boot_id").strip()
+    assert len({first[0], second[0], host}) == 3
+    assert first[1] == "4294967295"
+
+
+def test_machine_name_is_the_host_name(busybox):
+    assert inside(busybox, "hostname").strip() == busybox.name
+    assert inside(busybox, "hostname", args=["-M", "web1"]).strip() == "web1"
+
+
+def test_machine_id_of_the_tree_wins(busybox):
+    given = "0123456789abcdef0123456789abcdef"
+    dashed = "01234567-89ab-cdef-0123-456789abcdef"
+    wish = "--uuid=fedcba9876543210fedcba9876543210"
+    assert inside(busybox, "cat", "/run/host/container-uuid", args=[wish]).strip() == \
+        "fedcba98-7654-3210-fedc-ba9876543210"
+    (busybox / "etc/machine-id").write_text(given + "\n")
+    assert inside(busybox, "cat", "/run/host/container-uuid", args=[wish]).strip() == dashed
+    (busybox / "etc/machine-id").write_text("uninitialized\n")
+    assert inside(busybox, "cat", "/run/host/container-uuid", args=[wish]).strip() != dashed
+
+
+def test_session_keyring_and_files(busybox):
+    """Nothing of the caller's files is passed on."""
+    read_end, write_end = os.pipe()
+    try:
+        os.set_inheritable(write_end, True)
+        text = inside(busybox, "sh", "-c", "ls /proc/self/fd", pass_fds=[write_end])
+        assert set(text.split()) <= {"0", "1", "2", "3"}
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+
+
+# Limits ----------------------------------------------------------------------------------------
+
+def limits_of(text):
+    rows = re.findall(r"^(Max .+?)\s{2,}(\S+)\s+(\S+)", text, re.M)
+    return {name: (soft, hard) for name, soft, hard in rows}
+
+
+def test_limits_are_the_kernels_not_the_callers(busybox):
+    text = inside(busybox, "cat", "/proc/self/limits",
+                  preexec_fn=lambda: __import__("resource").setrlimit(7, (77, 77)))
+    limits = limits_of(text)
+    first = limits_of(harness.read("/proc/1/limits"))
+    unlimited = ("unlimited", "unlimited")
+    files = str(min(int(harness.read("/proc/sys/fs/nr_open")), 524288))
+    expected = {
+        "Max address space": unlimited, "Max core file size": ("0", "unlimited"),
+        "Max cpu time": unlimited, "Max data size": unlimited, "Max file size": unlimited,
+        "Max file locks": unlimited, "Max locked memory": ("8388608", "8388608"),
+        "Max msgqueue size": ("819200", "819200"), "Max nice priority": ("0", "0"),
+        "Max realtime priority": ("0", "0"), "Max realtime timeout": unlimited,
+        "Max resident set": unlimited, "Max stack size": ("8388608", "unlimited"),
+        "Max processes": first["Max processes"],
+        "Max pending signals": first["Max pending signals"],
+        "Max open files": ("1024", files),
+    }
+    if not host_bound() & (1 << 24):
+        pytest.skip("raising a limit needs CAP_SYS_RESOURCE, which this host does not have")
+    assert limits == expected
+
+
+def test_limits_without_resource_capability(busybox):
+    text = inside(busybox, "sh", "-c", "ulimit -c; ulimit -n; ulimit -s")
+    assert lines_of(text) == ["0", "1024", "8192"]
+
+
+# Files of /etc ---------------------------------------------------------------------------------
+
+def test_resolv_conf_is_copied(busybox):
+    if not os.path.exists("/etc/resolv.conf"):
+        pytest.skip("this host has no /etc/resolv.conf")
+    output_of(run("-D", busybox, "true"))
+    assert (busybox / "etc/resolv.conf").read_text() == harness.read("/etc/resolv.conf")
+
+
+def test_resolv_conf_link_is_left_alone(busybox):
+    link = busybox / "etc/resolv.conf"
+    link.symlink_to("../run/nowhere/resolv.conf")
+    output_of(run("-D", busybox, "true"))
+    assert os.readlink(link) == "../run/nowhere/resolv.conf"
+
+
+def test_resolv_conf_is_left_alone_with_private_network(busybox):
+    (busybox / "etc/resolv.conf").write_text("# mine\n")
+    output_of(run("--private-network", "-D", busybox, "true"))
+    assert (busybox / "etc/resolv.conf").read_text() == "# mine\n"
+
+
+def test_tree_is_not_written_with_read_only(busybox):
+    before = sorted(path.as_posix() for path in busybox.rglob("*"))
+    result = run(*SHARED, busybox, "sh", "-c", "touch /new; touch /tmp/fine /run/fine && echo fine")
+    assert "fine" in output_of(result)
+    assert sorted(path.as_posix() for path in busybox.rglob("*")) == before
+
+
+# Locks -----------------------------------------------------------------------------------------
+
+def test_busy_tree_is_refused(busybox):
+    process = start("-D", busybox, "sleep", "99")
+    try:
+        harness.leader_of(process.pid)
+        second = run("-M", "another", "-D", busybox, "true")
+        assert second.returncode == 1
+        assert "busy" in second.stderr
+        read_only = run("-M", "another", "--read-only", "-D", busybox, "true")
+        assert read_only.returncode == 1
+    finally:
+        harness.stop(process)
+
+
+def test_readers_share_a_tree(busybox):
+    process = start(*SHARED, busybox, "sleep", "99")
+    try:
+        harness.leader_of(process.pid)
+        assert run("-M", "another", *SHARED, busybox, "true").returncode == 0
+        assert run("-M", "another", "-D", busybox, "true").returncode == 1
+    finally:
+        harness.stop(process)
+
+
+def test_busy_tree_is_seen_by_another_path(busybox, work):
+    other = work / "another-path"
+    other.mkdir()
+    subprocess.run(["mount", "--bind", str(busybox), str(other)], check=True)
+    process = start("-D", busybox, "sleep", "99")
+    try:
+        harness.leader_of(process.pid)
+        assert "busy" in run("-M", "another", "-D", other, "true").stderr
+    finally:
+        harness.stop(process)
+        subprocess.run(["umount", str(other)], check=True)
+        other.rmdir()
+
+
+# Notifications ---------------------------------------------------------------------------------
+
+SEND = ("use Socket; socket(my $s, AF_UNIX, SOCK_DGRAM, 0); "
+        "connect($s, sockaddr_un($ENV{NOTIFY_SOCKET})) or die $!; "
+        "sub say1 { syswrite($s, $_[0]) } "
+        "say1(\"STATUS=hello\\nMAINPID=1\"); say1('READY=1'); "
+        "if (!fork) { say1('STATUS=from a child'); exit 0 } wait; sleep 1;")
+
+
+@pytest.mark.parametrize("args, forwarded", [([], 2), (["--notify-ready=yes"], 1)])
+def test_readiness(shared_debian12, notify, args, forwarded):
+    result = run(*args, *SHARED, shared_debian12, "perl", "-e", SEND,
+                 env=harness.environment(NOTIFY_SOCKET=notify.path))
+    output_of(result)
+    messages = notify.drain()
+    text = "\n".join(messages)
+    assert re.search(r"^X_NSPAWN_LEADER_PID=\d+$", text, re.M)
+    assert len(re.findall(r"^READY=1$", text, re.M)) == forwarded
+    assert re.search(r"^STATUS=Container running: hello$", text, re.M)
+    assert "from a child" not in text
+    assert "MAINPID" not in text
+    assert "STOPPING=1" in text
+    assert text.index("X_NSPAWN_LEADER_PID") < text.index("READY=1") < text.index("STOPPING=1")
+
+
+def test_child_of_the_stub_is_never_ready(shared_debian12, notify):
+    output_of(run("-a", "--notify-ready=yes", *SHARED, shared_debian12, "perl", "-e", SEND,
+                  env=harness.environment(NOTIFY_SOCKET=notify.path)))
+    assert not any(message.startswith("READY=1") for message in notify.drain())
