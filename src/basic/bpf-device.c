@@ -21,8 +21,15 @@ static_assert((int) DEVICE_MKNOD == (int) BPF_DEVCG_ACC_MKNOD &&
               "our numbers are the kernel's");
 
 /* Where the program keeps what it was asked; R1 is the context first and scratch later. */
-enum { R_RESULT = BPF_REG_0, R_CONTEXT = BPF_REG_1, R_SCRATCH = BPF_REG_1, R_TYPE = BPF_REG_2,
-       R_ACCESS = BPF_REG_3, R_MAJOR = BPF_REG_4, R_MINOR = BPF_REG_5 };
+enum {
+        R_RESULT = BPF_REG_0,
+        R_CONTEXT = BPF_REG_1,
+        R_SCRATCH = BPF_REG_1,
+        R_TYPE = BPF_REG_2,
+        R_ACCESS = BPF_REG_3,
+        R_MAJOR = BPF_REG_4,
+        R_MINOR = BPF_REG_5
+};
 
 #define RULE_INSTRUCTIONS_MAX 7
 #define FIXED_INSTRUCTIONS 8
@@ -32,13 +39,14 @@ struct assembler {
         size_t n;
 };
 
-static void emit(struct assembler *a, unsigned code, unsigned dst, unsigned src, int offset, int imm)
+static void emit(struct assembler *a, unsigned code, unsigned dst, unsigned src, int offset,
+                 int imm)
 {
-        a->code[a->n++] = (struct bpf_insn) { .code = (uint8_t) code,
-                                              .dst_reg = dst & 0xf,
-                                              .src_reg = src & 0xf,
-                                              .off = (int16_t) offset,
-                                              .imm = imm };
+        a->code[a->n++] = (struct bpf_insn){ .code = (uint8_t) code,
+                                             .dst_reg = dst & 0xf,
+                                             .src_reg = src & 0xf,
+                                             .off = (int16_t) offset,
+                                             .imm = imm };
 }
 
 static void emit_load(struct assembler *a, unsigned dst, size_t offset)

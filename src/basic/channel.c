@@ -102,15 +102,16 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
                                  .msg_controllen = sizeof(control) };
         size_t n_fds = 0;
         ssize_t n;
-        int r = timeout_ms >= 0 ? wait_readable(fd, timeout_ms) : 0;
+        int flags = MSG_CMSG_CLOEXEC | (timeout_ms == 0 ? MSG_DONTWAIT : 0);
+        int r = timeout_ms > 0 ? wait_readable(fd, timeout_ms) : 0;
 
         if (r < 0)
                 return r;
         do
-                n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
+                n = recvmsg(fd, &header, flags);
         while (n < 0 && errno == EINTR);
         if (n < 0)
-                return errno == ECONNRESET ? -EPIPE : -errno;
+                return errno == ECONNRESET ? -EPIPE : errno == EAGAIN ? -ETIMEDOUT : -errno;
         if (n == 0)
                 return -EPIPE;
         r = take_fds(&header, fds, max_fds, &n_fds);

@@ -22,6 +22,27 @@ void cleanup_fd(const int *fd)
         (void) fd_close(*fd);
 }
 
+static int compare_ints(const void *a, const void *b)
+{
+        return (*(const int *) a > *(const int *) b) - (*(const int *) a < *(const int *) b);
+}
+
+void fd_close_many(int *fds, size_t n)
+{
+        int saved = errno;
+
+        qsort(fds, n, sizeof(int), compare_ints);
+        for (size_t i = 0; i < n;) {
+                size_t k = i + 1;
+
+                while (k < n && fds[k] == fds[k - 1] + 1)
+                        k++;
+                (void) syscall(SYS_close_range, (unsigned) fds[i], (unsigned) fds[k - 1], 0);
+                i = k;
+        }
+        errno = saved;
+}
+
 int fd_copy(int fd)
 {
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);

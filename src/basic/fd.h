@@ -11,6 +11,9 @@ int fd_close(int fd);
 
 void cleanup_fd(const int *fd);
 
+/* Closes the @n descriptors of @fds, whose order may change, with few system calls. */
+void fd_close_many(int *fds, size_t n);
+
 /* A close-on-exec copy of @fd, numbered 3 or higher. Returns it or a negative errno. */
 int fd_copy(int fd);
 

@@ -66,7 +66,7 @@ int read_file_at(int dir_fd, const char *path, size_t max, char **ret, size_t *r
         return fd < 0 ? -errno : read_all(fd, max, ret, ret_size);
 }
 
-int read_line_at(int dir_fd, const char *path, char *buffer, size_t size)
+int read_text_at(int dir_fd, const char *path, char *buffer, size_t size)
 {
         int fd CLEANUP_FD = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         ssize_t n;
@@ -77,8 +77,16 @@ int read_line_at(int dir_fd, const char *path, char *buffer, size_t size)
         if (n < 0)
                 return -errno;
         buffer[n] = '\0';
-        buffer[strcspn(buffer, "\n")] = '\0';
         return 0;
+}
+
+int read_line_at(int dir_fd, const char *path, char *buffer, size_t size)
+{
+        int r = read_text_at(dir_fd, path, buffer, size);
+
+        if (r >= 0)
+                buffer[strcspn(buffer, "\n")] = '\0';
+        return r;
 }
 
 int write_file_at(int dir_fd, const char *path, const char *text)

@@ -17,6 +17,9 @@ int read_all(int fd, size_t max, char **ret, size_t *ret_size);
 /* As read_all(), for a regular file, kernel file or the like at @path below @dir_fd or AT_FDCWD. */
 int read_file_at(int dir_fd, const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* Reads what one read(2) gives of a kernel file into @buffer, with a NUL byte. No allocation. */
+int read_text_at(int dir_fd, const char *path, char *buffer, size_t size);
+
 /* Reads a small file into @buffer, with a NUL byte and without a final line end. No allocation. */
 int read_line_at(int dir_fd, const char *path, char *buffer, size_t size);
 

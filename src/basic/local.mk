@@ -25,9 +25,13 @@ src_basic_libbasic_a_SOURCES = \
 
 if HAVE_CMOCKA
 basic_tests = \
+	src/basic/test-bpf-device \
 	src/basic/test-basic
 check_PROGRAMS += $(basic_tests)
 TESTS += $(basic_tests)
+src_basic_test_bpf_device_SOURCES = %D%/test-bpf-device.c
+src_basic_test_bpf_device_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_basic_test_bpf_device_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 src_basic_test_basic_SOURCES = %D%/test-basic.c
 src_basic_test_basic_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_basic_test_basic_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)

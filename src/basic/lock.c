@@ -76,12 +76,11 @@ static pid_t find_holder(int fd)
         return holder;
 }
 
-static bool still_has_name(int fd, const char *path)
+static bool still_has_name(int fd)
 {
-        struct stat a, b;
+        struct stat st;
 
-        return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev &&
-               a.st_ino == b.st_ino;
+        return fstat(fd, &st) == 0 && st.st_nlink > 0;
 }
 
 int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *ret,
@@ -107,9 +106,10 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
                 }
                 if (r < 0)
                         return r;
-                if (!still_has_name(fd, path))
+                if (!still_has_name(fd))
                         continue;
-                *ret = (struct lock_file) { .path = TAKE_PTR(copy), .fd = TAKE_FD(fd) };
+                *ret = (struct lock_file) { .path = TAKE_PTR(copy), .fd = TAKE_FD(fd),
+                                             .kind = kind };
                 return 0;
         }
         return -EBUSY;
@@ -144,7 +144,8 @@ int lock_file_acquire_waiting(const char *path, struct lock_file *ret)
 void lock_file_release(struct lock_file *lock)
 {
         /* Only who can have it alone may remove the name; other holders still rely on it. */
-        if (lock->fd >= 0 && set_lock(lock->fd, F_WRLCK) >= 0)
+        if (lock->fd >= 0 && lock->path &&
+            (lock->kind == LOCK_EXCLUSIVE || set_lock(lock->fd, F_WRLCK) >= 0))
                 (void) unlink(lock->path);
         lock->fd = fd_close(lock->fd);
         free(lock->path);

@@ -14,6 +14,7 @@ enum lock_kind { LOCK_SHARED, LOCK_EXCLUSIVE };
 struct lock_file {
         char *path;
         int fd;
+        enum lock_kind kind;
 };
 
 #define LOCK_FILE_NULL { .path = NULL, .fd = -1 }

@@ -102,17 +102,8 @@ static int set_attr(int fd, struct mount_attr *attr, enum mount_depth depth)
         return mount_setattr(fd, "", flags, attr, sizeof(*attr)) < 0 ? -errno : 0;
 }
 
-int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth)
-{
-        struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
-
-        /* The access time modes are one field: to set one, the field is cleared as a whole. */
-        if (set & MOUNT_STRICTATIME)
-                attr.attr_clr |= MOUNT_ATTR__ATIME;
-        return set_attr(fd, &attr, depth);
-}
-
-int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth)
+int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation propagation,
+                  enum mount_depth depth)
 {
         static const uint64_t kernel_values[] = {
                 [PROPAGATION_KEEP] = 0,
@@ -120,9 +111,23 @@ int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount
                 [PROPAGATION_SLAVE] = MS_SLAVE,
                 [PROPAGATION_SHARED] = MS_SHARED,
         };
-        struct mount_attr attr = { .propagation = kernel_values[propagation] };
+        struct mount_attr attr = { .attr_set = set, .attr_clr = clear,
+                                   .propagation = kernel_values[propagation] };
 
+        /* The access time modes are one field: to set one, the field is cleared as a whole. */
+        if (set & MOUNT_STRICTATIME)
+                attr.attr_clr |= MOUNT_ATTR__ATIME;
         return set_attr(fd, &attr, depth);
+}
+
+int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth)
+{
+        return mount_set_all(fd, set, clear, PROPAGATION_KEEP, depth);
+}
+
+int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth)
+{
+        return mount_set_all(fd, 0, 0, propagation, depth);
 }
 
 int mount_set_idmap(int fd, int userns_fd, enum mount_depth depth)
@@ -139,6 +144,11 @@ int mount_attach(int fd, int target_fd)
             0)
                 return -errno;
         return 0;
+}
+
+int mount_attach_path(int fd, const char *path)
+{
+        return move_mount(fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
 int mount_make_all_private(void)

@@ -44,6 +44,9 @@ int mount_copy(int dir_fd, const char *path, enum mount_depth depth);
 
 /* Sets @set and clears @clear on the mount whose root @fd refers to. */
 int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth);
+/* Both at once: @propagation too. */
+int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation propagation,
+                  enum mount_depth depth);
 int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth);
 
 /* Maps the ids of a detached mount tree by the user namespace @userns_fd. -EINVAL: the file
@@ -52,6 +55,9 @@ int mount_set_idmap(int fd, int userns_fd, enum mount_depth depth);
 
 /* Attaches the detached mount @fd onto @target (an O_PATH descriptor), on top of what is there. */
 int mount_attach(int fd, int target_fd);
+
+/* The same by path: only for targets inside file systems that the caller made and attached. */
+int mount_attach_path(int fd, const char *path);
 
 /* Makes all mounts of the caller's namespace private, so that nothing of it reaches the host. */
 int mount_make_all_private(void);

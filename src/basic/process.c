@@ -56,11 +56,11 @@ int process_signal(int pidfd, int signo)
  */
 static uint64_t ignored_signals(void)
 {
-        char *text CLEANUP_FREE = NULL;
+        char text[4096];
         const char *line;
         uint64_t mask = 0;
 
-        if (read_file_at(AT_FDCWD, "/proc/self/status", 65536, &text, NULL) < 0)
+        if (read_text_at(AT_FDCWD, "/proc/self/status", text, sizeof(text)) < 0)
                 return UINT64_MAX;
         line = strstr(text, "\nSigIgn:\t");
         if (!line)

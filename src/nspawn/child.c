@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "basic/parse.h"
 #include "basic/process.h"
 #include "basic/strv.h"
 #include "netsetup/netsetup.h"
@@ -110,7 +112,6 @@ static int step_cgroup_namespace(struct child *c)
 
 static int step_mounts(struct child *c)
 {
-        (void) umask(0);
         return mount_run_attach(c->in->mounts, &c->failure);
 }
 
@@ -140,20 +141,53 @@ static int step_session(struct child *c)
 
 static int step_terminal(struct child *c)
 {
-        int fd CLEANUP_FD = -1;
-
-        if (!c->in->has_console)
+        if (c->in->console_fd < 0)
                 return 0;
-        fd = open("/dev/pts/0", O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (fd < 0)
-                return child_failed(c, -errno, "open the console '/dev/pts/0'");
         for (int i = 0; i < 3; i++)
-                if (dup2(fd, i) < 0) /* standard streams are there to be inherited */
+                if (dup2(c->in->console_fd, i) < 0) /* standard streams are there to be inherited */
                         return child_failed(c, -errno, "connect the console");
         /* With the stub the payload, not the stub, gets it as its controlling terminal. */
         if (c->plan->start_mode != START_AS_PID2 && ioctl(0, TIOCSCTTY, 0) < 0)
                 return child_failed(c, -errno, "take the console as controlling terminal");
         return 0;
+}
+
+static bool parse_limit(const char *text, rlim_t *ret)
+{
+        unsigned long value = 0;
+
+        if (streq(text, "unlimited"))
+                *ret = RLIM_INFINITY;
+        else if (parse_ulong(text, 0, ULONG_MAX, &value) >= 0)
+                *ret = value;
+        else
+                return false;
+        return true;
+}
+
+/*
+ * The limits that we have already, as /proc/self/limits lists them: lines of a name of 26 columns,
+ * soft and hard limit, in the order of the kernel's numbers. One read instead of a call for each.
+ * @known tells which of @have are filled in.
+ */
+static void read_limits(struct rlimit have[RLIM_NLIMITS], bool known[RLIM_NLIMITS])
+{
+        char text[4096];
+        const char *line;
+
+        if (read_text_at(AT_FDCWD, "/proc/self/limits", text, sizeof(text)) < 0)
+                return;
+        line = strchr(text, '\n');
+        for (int i = 0; line && i < RLIM_NLIMITS; i++) {
+                char soft[32] = "", hard[32] = "";
+
+                line++;
+                known[i] = strnlen(line, 26) == 26 &&
+                           sscanf(line + 26, "%31s %31s", soft, hard) == 2 && /* NOLINT(cert-*) */
+                           parse_limit(soft, &have[i].rlim_cur) &&
+                           parse_limit(hard, &have[i].rlim_max);
+                line = strchr(line, '\n');
+        }
 }
 
 static int set_limit(int resource, struct rlimit want)
@@ -172,9 +206,17 @@ static int set_limit(int resource, struct rlimit want)
 
 static int step_limits(struct child *c)
 {
-        for (int i = 0; i < RLIM_NLIMITS; i++) {
-                int r = set_limit(i, c->plan->limits[i]);
+        struct rlimit have[RLIM_NLIMITS];
+        bool known[RLIM_NLIMITS] = { false };
 
+        read_limits(have, known);
+        for (int i = 0; i < RLIM_NLIMITS; i++) {
+                const struct rlimit *want = &c->plan->limits[i];
+                int r = 0;
+
+                if (!known[i] || want->rlim_cur != have[i].rlim_cur ||
+                    want->rlim_max != have[i].rlim_max)
+                        r = set_limit(i, *want);
                 if (r < 0)
                         return failure_set(&c->failure, r, "Cannot set the limit %s: %s.",
                                            limit_name(i), error_text(r));
@@ -298,6 +340,8 @@ static int step_directory(struct child *c)
                            : shell                    ? home_of(c)
                                                       : "/";
 
+        if (streq(path, "/"))
+                return 0; /* there since the root was attached */
         if (chdir(path) == 0)
                 return 0;
         /* A home directory may be missing; a directory that was asked for may not. */
@@ -457,7 +501,7 @@ static void become_stub(struct child *c)
         }
         if (pid == 0) {
                 (void) step_die_with_supervisor(c);
-                if (setsid() < 0 || (c->in->has_console && ioctl(0, TIOCSCTTY, 0) < 0)) {
+                if (setsid() < 0 || (c->in->console_fd >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)) {
                         (void) child_failed(c, -errno, "start a session");
                         tell_failure(c);
                 }

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ struct run {
         struct lock_file tree_lock, inode_lock;
         struct ids ids;
         int signal_fd;
+        struct container_plan plan; /* of the first boot, as far as it was made already */
         struct id128 uuid; /* drawn once: a reboot does not change who the machine is */
         bool root_is_mapped;
 };
@@ -59,6 +61,7 @@ struct run {
 
 static void run_done(struct run *run)
 {
+        plan_done(&run->plan);
         ids_done(&run->ids);
         lock_file_release(&run->inode_lock);
         lock_file_release(&run->tree_lock);
@@ -127,7 +130,8 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = decide_directory(run->config, &directory, failure);
         if (r >= 0)
-                r = tree_facts_read(directory, &run->host, &run->tree, failure);
+                r = tree_facts_read(directory, &run->host,
+                                    run->config->start_mode == START_BOOT, &run->tree, failure);
         if (r < 0)
                 return r;
         if (streq(run->tree.path, "/"))
@@ -140,7 +144,8 @@ static int read_facts(struct run *run, struct failure *failure)
         r = machine_name_decide(run->config, run->tree.path, &run->machine, failure);
         if (r < 0)
                 return r;
-        r = id128_random(&run->uuid);
+        if (!run->tree.machine_id_set && !run->config->uuid_set)
+                r = id128_random(&run->uuid);
         return r < 0 ? failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r)) : 0;
 }
 
@@ -218,14 +223,16 @@ static int lock_tree(struct run *run, struct failure *failure)
         r = acquire(run, path, &run->tree_lock, failure);
         if (r < 0)
                 return r;
-        if (access(LOCK_FOLDER, F_OK) < 0) {
-                r = make_directories("/run/systemd/nspawn", 0755);
-                if (r >= 0)
-                        r = make_directories(LOCK_FOLDER, 0700);
-                if (r < 0)
-                        return failure_set(failure, r, "Cannot create the directory '%s': %s.",
-                                           LOCK_FOLDER, error_text(r));
-        }
+        r = acquire(run, inode_path, &run->inode_lock, failure);
+        if (r != -ENOENT)
+                return r;
+        failure->error = 0; /* the first container since the host was booted */
+        r = make_directories("/run/systemd/nspawn", 0755);
+        if (r >= 0)
+                r = make_directories(LOCK_FOLDER, 0700);
+        if (r < 0)
+                return failure_set(failure, r, "Cannot create the directory '%s': %s.", LOCK_FOLDER,
+                                   error_text(r));
         return acquire(run, inode_path, &run->inode_lock, failure);
 }
 
@@ -247,12 +254,10 @@ static int check_host(const struct run *run, struct failure *failure)
 static int check_plan(struct run *run, struct failure *failure)
 {
         struct ids ids = IDS_NULL;
-        struct container_plan plan = { .machine = NULL };
         int r = ids_preview(run->config, &run->tree, run->machine, &ids, failure);
 
         if (r >= 0)
-                r = make_plan(run, &ids, &plan, failure);
-        plan_done(&plan);
+                r = make_plan(run, &ids, &run->plan, failure);
         return r < 0 ? r : check_sources(run, failure);
 }
 
@@ -432,11 +437,11 @@ static int supervise(struct boot *b, struct failure *failure)
 static void read_watchdog(struct boot *b)
 {
         const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
-        unsigned long value = 0, owner = (unsigned long) getpid();
+        unsigned long value = 0, owner = 0;
 
         if (us && parse_ulong(us, 1, UINT64_C(86400000000), &value) >= 0 &&
-            (!pid || parse_ulong(pid, 1, INT32_MAX, &owner) >= 0) &&
-            owner == (unsigned long) getpid())
+            (!pid || (parse_ulong(pid, 1, INT32_MAX, &owner) >= 0 &&
+                      owner == (unsigned long) getpid())))
                 b->watchdog_us = value;
 }
 
@@ -538,16 +543,20 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
 /* One boot, in the first way that the tree's file system allows. */
 static int boot_once(struct run *run, enum outcome *ret, int *ret_status, struct failure *failure)
 {
-        struct container_plan plan = { .machine = NULL };
-        int r = make_plan(run, &run->ids, &plan, failure);
+        int r = 0;
 
+        /* What was made to check it is good, unless another range of ids was free. */
+        if (!run->plan.machine || run->plan.idmap.base != run->ids.map.base) {
+                plan_done(&run->plan);
+                r = make_plan(run, &run->ids, &run->plan, failure);
+        }
         if (r >= 0) {
-                struct boot b = { .run = run, .plan = &plan, .container = CONTAINER_NULL };
+                struct boot b = { .run = run, .plan = &run->plan, .container = CONTAINER_NULL };
 
                 r = run_boot(&b, ret, failure);
                 *ret_status = b.end.exited ? b.end.status : EXIT_FAILURE;
         }
-        plan_done(&plan);
+        plan_done(&run->plan); /* a reboot has a boot id of its own */
         if (r == START_CANNOT_MAP && run->root_is_mapped) {
                 run->root_is_mapped = false;
                 return boot_once(run, ret, ret_status, failure);
@@ -609,6 +618,7 @@ int container_run(const struct container_config *config, char **host_environment
 
         run.config = config;
         run.host_environment = host_environment;
+        (void) umask(0); /* modes are as the code says; the payload gets 0022 */
         r = prepare(&run, &failure);
         if (r >= 0)
                 greet(&run);

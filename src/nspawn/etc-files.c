@@ -127,13 +127,23 @@ static void warn_about(const char *what, const char *path, int error)
                     error_text(error));
 }
 
-static bool has_content(int root_fd, const char *path, const char *text, size_t size)
+static bool has_content(int fd, const char *text, size_t size)
 {
         char *current CLEANUP_FREE = NULL;
         size_t current_size = 0;
 
-        return root_read_file(root_fd, path, ETC_FILE_MAX, &current, &current_size) >= 0 &&
-               current_size == size && memcmp(current, text, size) == 0;
+        return read_all(fd, ETC_FILE_MAX, &current, &current_size) >= 0 && current_size == size &&
+               memcmp(current, text, size) == 0;
+}
+
+static int replace_content(int fd, const char *text, size_t size, uid_t owner)
+{
+        int r;
+
+        if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        r = write_all(fd, text, size);
+        return r >= 0 && fchown(fd, owner, owner) < 0 ? -errno : r;
 }
 
 /* The name is not followed when it is a link: the guest manages such a file by itself. */
@@ -152,11 +162,8 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
         if (fd == -ELOOP)
                 return;
         r = fd;
-        if (r >= 0 && !has_content(root_fd, path, text, size)) {
-                r = ftruncate(fd, 0) < 0 ? -errno : write_all(fd, text, size);
-                if (r >= 0 && fchown(fd, owner, owner) < 0)
-                        r = -errno;
-        }
+        if (r >= 0 && !has_content(fd, text, size))
+                r = replace_content(fd, text, size, owner);
         if (r < 0 && r != -EROFS)
                 warn_about("write", path, r);
 }

@@ -35,16 +35,24 @@ void tree_facts_done(struct tree_facts *facts)
 
 static void read_nodes(struct host_facts *facts)
 {
-        static const char *const names[N_STANDARD_NODES] = { "null",   "zero",    "full", "random",
-                                                             "urandom", "tty", "net/tun", "fuse" };
+        /* The first six are on every host, with numbers that never change (kernel's
+         * admin-guide/devices); the others come and go with modules. */
+        const struct node_fact nodes[N_STANDARD_NODES] = {
+                { "null", true, 0666, makedev(1, 3) },    { "zero", true, 0666, makedev(1, 5) },
+                { "full", true, 0666, makedev(1, 7) },    { "random", true, 0666, makedev(1, 8) },
+                { "urandom", true, 0666, makedev(1, 9) }, { "tty", true, 0666, makedev(5, 0) },
+                { .name = "net/tun" },                    { .name = "fuse" },
+        };
 
         for (size_t i = 0; i < N_STANDARD_NODES; i++) {
                 struct node_fact *node = &facts->nodes[i];
                 char path[32];
                 struct stat st;
 
-                node->name = names[i];
-                (void) snprintf(path, sizeof(path), "/dev/%s", names[i]);
+                *node = nodes[i];
+                if (node->exists)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/dev/%s", node->name);
                 if (stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
                         continue;
                 node->exists = true;
@@ -166,8 +174,25 @@ static bool tree_has_zone(int fd, const char *zone)
                tree_has(fd, path);
 }
 
-int tree_facts_read(const char *path, const struct host_facts *host, struct tree_facts *ret,
-                    struct failure *failure)
+/* Where an open directory is: without symbolic links, by the kernel's word. */
+static char *path_of(int fd)
+{
+        char link[64], path[PATH_MAX];
+        ssize_t n;
+
+        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        n = readlink(link, path, sizeof(path));
+        if (n < 0)
+                return NULL;
+        if ((size_t) n == sizeof(path)) {
+                errno = ENAMETOOLONG;
+                return NULL;
+        }
+        return strndup(path, (size_t) n);
+}
+
+int tree_facts_read(const char *path, const struct host_facts *host, bool want_os_release,
+                    struct tree_facts *ret, struct failure *failure)
 {
         int fd CLEANUP_FD = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct tree_facts facts = { .fd = fd };
@@ -184,9 +209,11 @@ int tree_facts_read(const char *path, const struct host_facts *host, struct tree
         facts.uid = st.st_uid;
         facts.gid = st.st_gid;
         facts.has_usr = tree_has(fd, "usr");
-        facts.has_os_release = tree_has(fd, "etc/os-release") || tree_has(fd, "usr/lib/os-release");
+        /* Looked at only where it decides something. */
+        facts.has_os_release = want_os_release && (tree_has(fd, "etc/os-release") ||
+                                                   tree_has(fd, "usr/lib/os-release"));
         facts.has_host_zone = tree_has_zone(fd, host->localtime_zone);
-        facts.path = realpath(path, NULL);
+        facts.path = path_of(fd);
         r = facts.path ? read_machine_id(&facts) : -errno;
         if (r < 0) {
                 free(facts.path);

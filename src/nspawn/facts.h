@@ -70,8 +70,8 @@ void tree_facts_done(struct tree_facts *facts);
 
 /* Opens the tree at @path and looks at what decides how it is run. Fails with a sentence when it
  * is missing or not a directory. */
-int tree_facts_read(const char *path, const struct host_facts *host, struct tree_facts *ret,
-                    struct failure *failure);
+int tree_facts_read(const char *path, const struct host_facts *host, bool want_os_release,
+                    struct tree_facts *ret, struct failure *failure);
 
 /* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
  * the array. NULL if memory runs out or there are none. */

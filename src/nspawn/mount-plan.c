@@ -193,7 +193,7 @@ static char *tmpfs_options(struct builder *b, const char *options)
 }
 
 static size_t add_tmpfs(struct builder *b, const char *target, const char *options,
-                        unsigned attributes, const char *why)
+                        unsigned attributes, unsigned flags, const char *why)
 {
         char *owned CLEANUP_FREE = tmpfs_options(b, options);
         struct mount_op scratch;
@@ -201,7 +201,7 @@ static size_t add_tmpfs(struct builder *b, const char *target, const char *optio
         (void) add(b,
                    &(struct mount_op) { .phase = PHASE_PREPARE,
                                         .kind = MOUNT_NEW,
-                                        .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                        .flags = flags | MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
                                         .attributes = attributes,
                                         .type = "tmpfs",
                                         .source = (char *) "tmpfs",
@@ -253,7 +253,7 @@ static void plan_sys(struct builder *b)
         }
         /* With a network of its own the container may change what belongs to it: the rest is
          * shown read-only, piece by piece, in a small tmpfs. */
-        op = add_tmpfs(b, "/sys", "mode=0555,size=4m,nr_inodes=1k", LOCKED_DOWN,
+        op = add_tmpfs(b, "/sys", "mode=0555,size=4m,nr_inodes=1k", LOCKED_DOWN, 0,
                        "default with a private network");
         add_directory(b, op, "full", 0555);
         for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
@@ -271,6 +271,7 @@ static void plan_sys_parts(struct builder *b)
                 return;
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_NEW,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_RDONLY | LOCKED_DOWN,
                                        .type = "sysfs",
                                        .source = (char *) "sysfs",
@@ -282,7 +283,8 @@ static void plan_sys_parts(struct builder *b)
 
                 add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                                .kind = MOUNT_BIND_INSIDE,
-                                               .flags = MOUNT_OPTIONAL,
+                                               .flags = MOUNT_OPTIONAL | MOUNT_INHERITS |
+                                                        MOUNT_OWN_TARGET,
                                                .attributes = MOUNT_RDONLY | LOCKED_DOWN,
                                                .source = from,
                                                .target = to,
@@ -331,7 +333,7 @@ static void plan_dev(struct builder *b)
         char *pts_options CLEANUP_FREE = format_text(
                 b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
         size_t op = add_tmpfs(b, "/dev", "mode=0755,size=4m,nr_inodes=64k",
-                              MOUNT_NOSUID | MOUNT_STRICTATIME, "default");
+                              MOUNT_NOSUID | MOUNT_STRICTATIME, 0, "default");
 
         for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
                 add_directory(b, op, directories[i], 0755);
@@ -344,10 +346,11 @@ static void plan_dev(struct builder *b)
                 add_link(b, op, "console", "pts/0");
 
         (void) add_tmpfs(b, "/dev/shm", "mode=01777,size=10%,nr_inodes=400k",
-                         MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+                         MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, MOUNT_OWN_TARGET,
+                         "default");
         add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
                                        .kind = MOUNT_NEW,
-                                       .flags = MOUNT_UNLESS_MOUNTED,
+                                       .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_NOSUID | MOUNT_NOEXEC,
                                        .type = "devpts",
                                        .source = (char *) "devpts",
@@ -398,11 +401,12 @@ static void plan_run(struct builder *b)
         char *incoming CLEANUP_FREE =
                 format_text(b, "/run/systemd/nspawn/propagate/%s", b->choices->machine);
         size_t op = add_tmpfs(b, "/run", "mode=0755,size=20%,nr_inodes=800k",
-                              MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+                              MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, 0, "default");
 
         plan_run_files(b, op);
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_BIND_INSIDE,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_RDONLY | LOCKED_DOWN,
                                        .source = (char *) "/run/host",
                                        .target = (char *) "/run/host",
@@ -410,6 +414,7 @@ static void plan_run(struct builder *b)
         if (b->host->os_release_path)
                 add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
                                                .kind = MOUNT_BIND,
+                                               .flags = MOUNT_OWN_TARGET,
                                                .attributes = MOUNT_RDONLY | LOCKED_DOWN,
                                                .propagation = PROPAGATION_PRIVATE,
                                                .source = (char *) b->host->os_release_path,
@@ -417,6 +422,7 @@ static void plan_run(struct builder *b)
                                                .why = (char *) "default" });
         add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
                                        .kind = MOUNT_BIND,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_RDONLY,
                                        .propagation = PROPAGATION_SLAVE,
                                        .source = incoming,
@@ -500,7 +506,7 @@ static void add_proc_part(struct builder *b, const char *source, const char *tar
 {
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_BIND_INSIDE,
-                                       .flags = flags,
+                                       .flags = flags | MOUNT_OWN_TARGET,
                                        .attributes = attributes,
                                        .source = (char *) source,
                                        .target = (char *) target,
@@ -526,15 +532,15 @@ static void plan_proc(struct builder *b)
                 return;
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_BIND_INSIDE,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                       .depth = MOUNT_ONE,
                                        .source = (char *) "/proc/sys",
                                        .target = (char *) "/proc/sys",
                                        .why = (char *) "default: protects the host's kernel" });
         if (b->config->private_network || b->config->api_vfs == API_VFS_NETWORK)
                 add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                                .kind = MOUNT_BIND_INSIDE,
-                                               .flags = MOUNT_OPTIONAL,
+                                               .flags = MOUNT_OPTIONAL | MOUNT_OWN_TARGET,
                                                .attributes = LOCKED_DOWN,
                                                .attributes_cleared = MOUNT_RDONLY,
                                                .source = (char *) "/proc/sys/net",
@@ -545,7 +551,8 @@ static void plan_proc(struct builder *b)
 
                 if (target)
                         add_proc_part(b, "/run/host/inaccessible/reg", target,
-                                      MOUNT_RDONLY | LOCKED_DOWN, MOUNT_OPTIONAL | MOUNT_TOLERATED);
+                                      MOUNT_RDONLY | LOCKED_DOWN,
+                                      MOUNT_OPTIONAL | MOUNT_TOLERATED | MOUNT_INHERITS);
         }
         for (size_t i = 0; i < ARRAY_SIZE(read_only); i++) {
                 char *target CLEANUP_FREE = format_text(b, "/proc/%s", read_only[i]);
@@ -562,7 +569,7 @@ static void plan_inside(struct builder *b)
         plan_sys_parts(b);
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_NEW,
-                                       .flags = MOUNT_TOLERATED,
+                                       .flags = MOUNT_TOLERATED | MOUNT_OWN_TARGET,
                                        .attributes = LOCKED_DOWN,
                                        .type = "mqueue",
                                        .source = (char *) "mqueue",
@@ -570,6 +577,7 @@ static void plan_inside(struct builder *b)
                                        .why = (char *) "default" });
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_NEW,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = LOCKED_DOWN,
                                        .type = "cgroup2",
                                        .source = (char *) "cgroup",
@@ -578,12 +586,14 @@ static void plan_inside(struct builder *b)
         add_op(b, &(struct mount_op) {
                           .phase = PHASE_INSIDE,
                           .kind = MOUNT_BIND_INSIDE,
+                          .flags = MOUNT_INHERITS | MOUNT_OWN_TARGET,
                           .attributes = MOUNT_RDONLY | LOCKED_DOWN,
                           .source = (char *) "/run/host/proc-sys-kernel-random-boot-id",
                           .target = (char *) "/proc/sys/kernel/random/boot_id",
                           .why = (char *) "default: each boot has an id of its own" });
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_BIND_INSIDE,
+                                       .flags = MOUNT_OWN_TARGET,
                                        .attributes = MOUNT_NOSUID | MOUNT_NODEV,
                                        .attributes_cleared = MOUNT_RDONLY | MOUNT_NOEXEC,
                                        .source = (char *) "/run/host/proc-kmsg",
@@ -612,7 +622,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
         plan_root(&b);
         if (c->tmpfs_on_tmp)
                 (void) add_tmpfs(&b, "/tmp", "mode=01777,size=10%,nr_inodes=400k",
-                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, 0, "default");
         plan_sys(&b);
         plan_dev(&b);
         plan_run(&b);

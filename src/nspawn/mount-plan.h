@@ -52,7 +52,8 @@ enum mount_flags {
         MOUNT_UNLESS_MOUNTED = 1 << 2, /* not when the target is a mount point already */
         MOUNT_MAKE_TARGET = 1 << 3,    /* create the target if it is missing */
         MOUNT_NOFOLLOW = 1 << 4,       /* a link as target is not followed */
-        MOUNT_HOST_OWNER = 1 << 5,     /* entries keep the host's root as owner */
+        MOUNT_INHERITS = 1 << 5,       /* the source's mount has these attributes already */
+        MOUNT_OWN_TARGET = 1 << 6,     /* the target is inside a file system of an earlier row */
 };
 
 struct mount_op {

@@ -22,10 +22,16 @@ void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
                 run->fds[i] = -1;
 }
 
+/* They lie side by side: runs of neighbours go with one call each. */
 void mount_run_done(struct mount_run *run)
 {
+        int fds[MOUNT_RUN_MAX];
+        size_t n = 0;
+
         for (size_t i = 0; run->plan && i < run->plan->n_ops; i++)
-                run->fds[i] = fd_close(run->fds[i]);
+                if (run->fds[i] >= 0)
+                        fds[n++] = TAKE_FD(run->fds[i]);
+        fd_close_many(fds, n);
 }
 
 int mount_run_fd(const struct mount_run *run, const char *target)
@@ -123,13 +129,13 @@ static int build_new(const struct mount_op *op, struct failure *failure)
 
 static int set_up_copy(int fd, const struct mount_op *op)
 {
-        int r = 0;
+        bool attributes = (op->attributes || op->attributes_cleared) &&
+                          !(op->flags & MOUNT_INHERITS);
 
-        if (op->propagation != PROPAGATION_KEEP)
-                r = mount_set_propagation(fd, op->propagation, op->depth);
-        if (r >= 0 && (op->attributes || op->attributes_cleared))
-                r = mount_set_attributes(fd, op->attributes, op->attributes_cleared, op->depth);
-        return r;
+        if (!attributes && op->propagation == PROPAGATION_KEEP)
+                return 0;
+        return mount_set_all(fd, attributes ? op->attributes : 0, op->attributes_cleared,
+                             op->propagation, op->depth);
 }
 
 /* @dir_fd and @path name the source; an empty path is @dir_fd itself. */
@@ -302,13 +308,30 @@ static int open_target(const struct mount_op *op, int fd)
         return root_make_directory(AT_FDCWD, op->target, 0755, 0);
 }
 
-static int attach(int fd, const struct mount_op *op, struct failure *failure)
+/*
+ * What the first process opens here it leaves open: all of it is close-on-exec, and the exec takes
+ * everything at once.
+ */
+static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts,
+                  struct failure *failure)
 {
-        int target CLEANUP_FD = open_target(op, fd);
-        int r = target;
+        int target, r;
+
+        /* Inside a file system that we just made nothing is mounted, and nobody set a link. */
+        if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts) {
+                r = mount_attach_path(fd, op->target);
+                if (r >= 0 || op->flags & MOUNT_TOLERATED ||
+                    (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
+                        return 0;
+                return mount_failed(op, r, NULL, failure);
+        }
+        target = open_target(op, fd);
+        r = target;
 
         if (r >= 0 && op->flags & MOUNT_UNLESS_MOUNTED) {
                 r = mount_is_root(target);
+                if (r > 0)
+                        *tree_has_mounts = true;
                 if (r > 0)
                         return 0;
         }
@@ -327,7 +350,7 @@ static int attach(int fd, const struct mount_op *op, struct failure *failure)
 
 static int change(const struct mount_op *op, struct failure *failure)
 {
-        int target CLEANUP_FD = root_open_path(AT_FDCWD, op->target, ROOT_NOFOLLOW);
+        int target = root_open_path(AT_FDCWD, op->target, ROOT_NOFOLLOW);
         int r = target < 0 ? target : set_up_copy(target, op);
 
         return r < 0 ? failure_set(failure, r, "Cannot change the mount on '%s' (%s): %s.",
@@ -347,10 +370,11 @@ static int detach(const struct mount_op *op, struct failure *failure)
         return 0;
 }
 
-static int attach_op(struct mount_run *run, size_t i, struct failure *failure)
+static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
+                     struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int fd CLEANUP_FD = TAKE_FD(run->fds[i]);
+        int fd = TAKE_FD(run->fds[i]);
 
         switch (op->kind) {
         case MOUNT_ROOT:
@@ -360,28 +384,47 @@ static int attach_op(struct mount_run *run, size_t i, struct failure *failure)
         case MOUNT_DETACH:
                 return detach(op, failure);
         case MOUNT_NEW:
-                if (op->phase == PHASE_INSIDE)
-                        fd = build_new(op, failure);
-                if (fd < 0 && op->flags & MOUNT_TOLERATED) {
-                        failure->error = 0;
-                        return 0;
-                }
+        case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:
                 fd = build_copy(op, AT_FDCWD, op->source, failure);
                 break;
-        case MOUNT_BIND:
-                break;
         }
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;
-        return attach(fd, op, failure);
+        return attach(fd, op, tree_has_mounts, failure);
+}
+
+/*
+ * In a user namespace the kernel lets proc and sysfs be mounted only while an unobscured one can
+ * be seen. The host's is, until the root is attached: so these are built before that.
+ */
+static int build_inside(struct mount_run *run, struct failure *failure)
+{
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
+
+                if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE)
+                        continue;
+                run->fds[i] = build_new(op, failure);
+                if (run->fds[i] >= 0)
+                        continue;
+                if (!(op->flags & MOUNT_TOLERATED))
+                        return run->fds[i];
+                failure->error = 0;
+        }
+        return 0;
 }
 
 int mount_run_attach(struct mount_run *run, struct failure *failure)
 {
+        bool tree_has_mounts = false; /* the tree came with one of the API mounts in place */
+        int inside = build_inside(run, failure);
+
+        if (inside < 0)
+                return inside;
         for (size_t i = 0; i < run->plan->n_ops; i++) {
-                int r = attach_op(run, i, failure);
+                int r = attach_op(run, i, &tree_has_mounts, failure);
 
                 if (r < 0)
                         return r;

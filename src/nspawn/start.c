@@ -140,19 +140,13 @@ static int prepare_mounts(struct start *s, struct failure *failure)
                 .tree_owner = tree_owner(s->plan),
                 .make_targets = s->plan->user_namespace && !s->plan->config->read_only,
         };
-        mode_t mask;
-        int r;
-
         s->container->notify_fd = notify_socket_new();
         if (s->container->notify_fd < 0)
                 return failure_set(failure, s->container->notify_fd,
                                    "Cannot make a notification socket: %s.",
                                    error_text(s->container->notify_fd));
         options.notify_fd = s->container->notify_fd;
-        mask = umask(0);
-        r = mount_run_prepare(&s->mounts, &options, failure);
-        (void) umask(mask);
-        return r;
+        return mount_run_prepare(&s->mounts, &options, failure);
 }
 
 static int create_scope(struct start *s, struct failure *failure)
@@ -175,7 +169,7 @@ static _Noreturn void become_child(struct start *s)
                 .filter = &s->filter,
                 .channel_fd = s->child_channel_fd,
                 .wait_for_namespaces = namespaces_take_work(s),
-                .has_console = s->plan->console != CONSOLE_PIPE,
+                .console_fd = s->container->console.slave,
                 .host_environment = s->host_environment,
         };
 

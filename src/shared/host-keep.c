@@ -132,8 +132,7 @@ static char *second_name(const char *machine)
         return asprintf(&name, PAYLOAD "-%s", machine) < 0 ? NULL : name;
 }
 
-static int make_payload(const struct scope_spec *spec, struct scope *scope,
-                        struct failure *failure)
+static int make_payload(const struct scope_spec *spec, struct scope *scope, struct failure *failure)
 {
         char *name CLEANUP_FREE = NULL;
         int r = try_payload(scope, PAYLOAD);
@@ -188,7 +187,8 @@ static void keep_describe(const struct scope_spec *spec, struct strbuf *out)
 {
         strbuf_add(out, "scope: none (--keep-unit)\n");
         strbuf_addf(out,
-                    "  payload: OWN-UNIT/" PAYLOAD ", or OWN-UNIT/" PAYLOAD "-%s if that is taken\n",
+                    "  payload: OWN-UNIT/" PAYLOAD ", or OWN-UNIT/" PAYLOAD
+                    "-%s if that is taken\n",
                     spec->machine);
         if (spec->owner != 0)
                 strbuf_addf(out, "  owner of the payload's group: %u\n", (unsigned) spec->owner);

@@ -52,7 +52,8 @@ static void remove_slices(const char *unit)
 
         for (char *p = path ? strrchr(path, '/') : NULL; p && p > path; p = strrchr(path, '/')) {
                 *p = '\0';
-                if (getxattr(path, SLICE_MARK, mark, sizeof(mark)) < 0 || rmdir(path) < 0)
+                if (!endswith(path, ".slice") ||
+                    getxattr(path, SLICE_MARK, mark, sizeof(mark)) < 0 || rmdir(path) < 0)
                         return;
         }
 }
@@ -97,8 +98,7 @@ static int make_scope_directory(const struct scope_spec *spec, const struct scop
                 if (r < 0)
                         break;
         }
-        return scope_fail_path(failure, r < 0 ? r : -EAGAIN, "make the control group",
-                               scope->unit);
+        return scope_fail_path(failure, r < 0 ? r : -EAGAIN, "make the control group", scope->unit);
 }
 
 static int fail_controller(const struct property *p, unsigned controller, struct failure *failure)
@@ -172,7 +172,8 @@ static int write_row(int unit_fd, const struct property_row *row, struct failure
         if (r >= 0 && row->expected[0])
                 r = read_line_at(unit_fd, row->file, is, sizeof(is));
         if (r < 0)
-                return failure_set(failure, r, "Cannot apply property %s=%s: writing '%s' to '%s' "
+                return failure_set(failure, r,
+                                   "Cannot apply property %s=%s: writing '%s' to '%s' "
                                    "failed: %s.",
                                    property_name(row->property->id), row->property->value, text,
                                    row->file, strerror(-r));
@@ -214,11 +215,12 @@ static int attach_device_policy(int unit_fd, const struct scope_spec *spec,
                 return r;
         r = device_program_attach(unit_fd, rules, n);
         if (r < 0)
-                return failure_set(failure, r,
-                                   "Cannot attach the device policy of machine '%s': %s. The kernel "
-                                   "needs CONFIG_CGROUP_BPF, and we need the right to load BPF "
-                                   "programs (CAP_BPF, CAP_NET_ADMIN).",
-                                   spec->machine, strerror(-r));
+                return failure_set(
+                        failure, r,
+                        "Cannot attach the device policy of machine '%s': %s. The kernel "
+                        "needs CONFIG_CGROUP_BPF, and we need the right to load BPF "
+                        "programs (CAP_BPF, CAP_NET_ADMIN).",
+                        spec->machine, strerror(-r));
         return 0;
 }
 

@@ -48,7 +48,7 @@ struct helper {
         char *unit; /* "machine-a.scope" */
         char *job;  /* the path of the job that starts it */
         char *result;
-        bool started, stop_requested;
+        bool complete, started, stop_requested;
         struct failure failure;
 };
 
@@ -92,6 +92,7 @@ static int take_message(struct helper *h, const struct channel_message *m)
                 q->kill_signal = (int) m->value;
                 return 0;
         case SCOPE_START:
+                h->complete = true;
                 q->leader = (pid_t) m->value;
                 return 0;
         case SCOPE_READY:
@@ -159,7 +160,8 @@ static int append_rule_of(sd_bus_message *m, const struct device_rule *rule, cha
         if (rule->major < 0)
                 (void) snprintf(node, sizeof(node), "%s-*", word);
         else if (rule->minor >= 0)
-                (void) snprintf(node, sizeof(node), "/dev/%s/%d:%d", word, rule->major, rule->minor);
+                (void) snprintf(node, sizeof(node), "/dev/%s/%d:%d", word, rule->major,
+                                rule->minor);
         else {
                 name = proc_devices_name(proc_devices, type, (unsigned) rule->major);
                 if (!name)
@@ -473,7 +475,7 @@ static int wait_for_event(struct helper *h)
                 events = sd_bus_get_events(h->bus);
                 if (events < 0)
                         return events;
-                fds[1] = (struct pollfd) { .fd = sd_bus_get_fd(h->bus), .events = (short) events };
+                fds[1] = (struct pollfd){ .fd = sd_bus_get_fd(h->bus), .events = (short) events };
                 r = poll(fds, ARRAY_SIZE(fds), -1);
                 if (r < 0 && errno != EINTR)
                         return -errno;
@@ -541,11 +543,22 @@ static int report(enum scope_message type, int error, const char *text)
         return channel_send(SCOPE_CHANNEL_FD, &m, NULL, 0);
 }
 
+/* After the whole request only: what is left unread would turn our answer into a broken pipe. */
 static int report_failure(struct helper *h, int error)
 {
+        struct channel_message m = { .type = 0 };
+
+        while (!h->complete && m.type != SCOPE_START) {
+                size_t n = 0;
+                int fd = -1;
+
+                if (channel_receive(SCOPE_CHANNEL_FD, -1, &m, &fd, 1, &n) < 0)
+                        return error;
+                (void) fd_close(fd);
+        }
         (void) failure_set(&h->failure, error, "The scope could not be made: %s.",
                            strerror(-error));
-        return report(SCOPE_FAILED, error, h->failure.text);
+        return report(SCOPE_FAILED, h->failure.error, h->failure.text);
 }
 
 /* Until the supervisor goes, or the bus. */

@@ -45,8 +45,8 @@ static inline uint64_t scope_device_pack(const struct device_rule *rule)
 
 static inline struct device_rule scope_device_unpack(uint64_t value)
 {
-        return (struct device_rule) { .type = (char) (value >> 56),
-                                      .access = value >> 48 & 0xff,
-                                      .major = (int) (value >> 24 & 0xffffff) - 1,
-                                      .minor = (int) (value & 0xffffff) - 1 };
+        return (struct device_rule){ .type = (char) (value >> 56),
+                                     .access = value >> 48 & 0xff,
+                                     .major = (int) (value >> 24 & 0xffffff) - 1,
+                                     .minor = (int) (value & 0xffffff) - 1 };
 }

@@ -119,9 +119,8 @@ int payload_open(const char *path)
 int payload_give_away(int payload_fd, uid_t owner)
 {
         static const char *const files[] = {
-                "cgroup.controllers", "cgroup.events",          "cgroup.procs",
-                "cgroup.stat",        "cgroup.subtree_control", "cgroup.threads",
-                "memory.oom.group",   "memory.reclaim",
+                "cgroup.controllers",     "cgroup.events",  "cgroup.procs",     "cgroup.stat",
+                "cgroup.subtree_control", "cgroup.threads", "memory.oom.group", "memory.reclaim",
         };
 
         if (owner == 0)

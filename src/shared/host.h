@@ -50,7 +50,10 @@ struct scope {
         const struct scope_spec *spec; /* borrowed from scope_create() until scope_adopt() */
 };
 
-#define SCOPE_NULL { .payload_fd = -1, .helper_fd = -1, .helper_pidfd = -1 }
+#define SCOPE_NULL                                                                                 \
+        {                                                                                          \
+                .payload_fd = -1, .helper_fd = -1, .helper_pidfd = -1                              \
+        }
 #define CLEANUP_SCOPE CLEANUP(scope_remove)
 
 /*

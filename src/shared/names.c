@@ -148,9 +148,10 @@ char *cgroup_name_escape(const char *name)
 {
         /* With and without v1: these may be files of the kernel's in any group. */
         static const char *const prefixes[] = {
-                "cgroup.", "cpuset.", "cpu.",    "cpuacct.", "io.",      "blkio.", "memory.",
-                "pids.",   "devices.", "freezer.", "hugetlb.", "net_cls.", "net_prio.",
-                "perf_event.", "rdma.", "misc.", "dmem.", "irq.", "debug.",
+                "cgroup.",  "cpuset.",  "cpu.",      "cpuacct.",    "io.",
+                "blkio.",   "memory.",  "pids.",     "devices.",    "freezer.",
+                "hugetlb.", "net_cls.", "net_prio.", "perf_event.", "rdma.",
+                "misc.",    "dmem.",    "irq.",      "debug.",
         };
         static const char *const words[] = { "notify_on_release", "release_agent", "tasks" };
         bool taken = name[0] == '_' || name[0] == '.';

@@ -65,8 +65,7 @@ static const struct {
         [PROPERTY_ALLOWED_CPUS] = { "AllowedCPUs", read_list, CGROUP_CPUSET, "cpuset.cpus", ONE,
                                     "numbers and ranges, such as 0-3,7" },
         [PROPERTY_ALLOWED_MEMORY_NODES] = { "AllowedMemoryNodes", read_list, CGROUP_CPUSET,
-                                            "cpuset.mems", ONE,
-                                            "numbers and ranges, such as 0-1" },
+                                            "cpuset.mems", ONE, "numbers and ranges, such as 0-1" },
         [PROPERTY_TASKS_MAX] = { "TasksMax", read_tasks, CGROUP_PIDS, "pids.max", ONE,
                                  "a number above zero, a percentage, or 'infinity'" },
         [PROPERTY_IO_WEIGHT] = { "IOWeight", read_weight, CGROUP_IO, "io.weight", ONE,
@@ -121,7 +120,7 @@ void property_set_done(struct property_set *set)
         for (size_t i = 0; i < set->n; i++)
                 property_done(&set->items[i]);
         free(set->items);
-        *set = (struct property_set) { .items = NULL };
+        *set = (struct property_set){ .items = NULL };
 }
 
 /* Readers of values. They return 0, -EINVAL, -ERANGE or -ENOMEM. */
@@ -388,8 +387,8 @@ int property_set_add(struct property_set *set, const char *assignment, struct fa
         int r, row = find_row(assignment, n);
 
         if (assignment[n] == '\0')
-                return failure_set(failure, -EINVAL, "'--property=%s' is not of the form NAME=VALUE.",
-                                   assignment);
+                return failure_set(failure, -EINVAL,
+                                   "'--property=%s' is not of the form NAME=VALUE.", assignment);
         if (row < 0)
                 return fail_unknown(assignment, failure);
         p.id = (enum property_id) row;
@@ -439,7 +438,7 @@ void property_facts_done(struct property_facts *facts)
 {
         free(facts->proc_devices);
         free(facts->devices);
-        *facts = (struct property_facts) { .memory_total = 0 };
+        *facts = (struct property_facts){ .memory_total = 0 };
 }
 
 static uint64_t read_number(const char *path)
@@ -484,19 +483,18 @@ static int read_node(const struct property *p, struct property_device *d, struct
                 return failure_set(failure, -errno, "Cannot find '%s' (property %s=%s): %m.",
                                    p->text, table[p->id].name, p->value);
         if (!limit && !S_ISBLK(st.st_mode) && !S_ISCHR(st.st_mode))
-                return failure_set(failure, -ENODEV,
-                                   "'%s' (property %s=%s) is not a device node.", p->text,
-                                   table[p->id].name, p->value);
+                return failure_set(failure, -ENODEV, "'%s' (property %s=%s) is not a device node.",
+                                   p->text, table[p->id].name, p->value);
         number = S_ISBLK(st.st_mode) || !limit ? st.st_rdev : st.st_dev;
         if (limit && major(number) == 0)
                 return failure_set(failure, -ENODEV,
                                    "'%s' (property %s=%s) is neither a block device nor on one.",
                                    p->text, table[p->id].name, p->value);
-        *d = (struct property_device) { .path = p->text,
-                                        .is_limit = limit,
-                                        .type = S_ISCHR(st.st_mode) && !limit ? 'c' : 'b',
-                                        .major = major(number),
-                                        .minor = minor(number) };
+        *d = (struct property_device){ .path = p->text,
+                                       .is_limit = limit,
+                                       .type = S_ISCHR(st.st_mode) && !limit ? 'c' : 'b',
+                                       .major = major(number),
+                                       .minor = minor(number) };
         if (limit)
                 partition_to_disk(d);
         return 0;
@@ -559,8 +557,12 @@ int property_facts_read(const struct property_set *set, struct property_facts *r
                 if (r < 0)
                         return r;
         }
-        *ret = facts;
-        facts = (struct property_facts) { .memory_total = 0 };
+        *ret = (struct property_facts){ .memory_total = facts.memory_total,
+                                        .tasks_total = facts.tasks_total,
+                                        .page_size = facts.page_size,
+                                        .proc_devices = TAKE_PTR(facts.proc_devices),
+                                        .devices = TAKE_PTR(facts.devices),
+                                        .n_devices = facts.n_devices };
         return 0;
 }
 
@@ -612,9 +614,9 @@ static void text_memory(const struct property *p, const struct property_facts *f
 static void text_tasks(const struct property *p, const struct property_facts *f,
                        struct property_row *row)
 {
-        uint64_t v = p->form == VALUE_PERCENT ? MAX_OF(share_of(f->tasks_total, p->number),
-                                                       (uint64_t) 1)
-                                              : p->number;
+        uint64_t v = p->form == VALUE_PERCENT
+                             ? MAX_OF(share_of(f->tasks_total, p->number), (uint64_t) 1)
+                             : p->number;
 
         if (p->form == VALUE_INFINITY)
                 (void) snprintf(row->text, sizeof(row->text), "max");
@@ -650,8 +652,8 @@ static void text_cpu_max(const struct property_set *set, struct property_row *ro
                 (void) snprintf(row->text, sizeof(row->text), "max %llu", (unsigned long long) us);
         } else {
                 if (share_of(us, quota->number) < CPU_QUOTA_MIN_US)
-                        us = MIN_OF((CPU_QUOTA_MIN_US * (uint64_t) PERCENT_100 + quota->number - 1) /
-                                            quota->number,
+                        us = MIN_OF((CPU_QUOTA_MIN_US * (uint64_t) PERCENT_100 + quota->number -
+                                     1) / quota->number,
                                     (uint64_t) CPU_PERIOD_MAX_US);
                 part = MAX_OF(share_of(us, quota->number), (uint64_t) CPU_QUOTA_MIN_US);
                 (void) snprintf(row->text, sizeof(row->text), "%llu %llu",
@@ -695,9 +697,9 @@ static int text_list(const struct property *p, struct property_row *row)
 static int row_fill(const struct property_set *set, const struct property *p,
                     const struct property_facts *facts, struct property_row *row)
 {
-        *row = (struct property_row) { .property = p,
-                                       .controller = table[p->id].controller,
-                                       .file = table[p->id].file };
+        *row = (struct property_row){ .property = p,
+                                      .controller = table[p->id].controller,
+                                      .file = table[p->id].file };
         if (is_io_limit(p->id))
                 return text_io_limit(p, facts, row);
         if (p->id == PROPERTY_ALLOWED_CPUS || p->id == PROPERTY_ALLOWED_MEMORY_NODES)
@@ -815,13 +817,13 @@ static int add_matching_majors(struct rule_list *list, const struct property *p,
         size_t before = list->n;
         int r;
 
-        pattern = pattern ? pattern : startswith(p->text, "block-");
+        pattern = pattern ? pattern : p->text + strlen("block-");
         if (streq(pattern, "*"))
-                return rule_add(list, (struct device_rule) { type, -1, -1, p->access });
+                return rule_add(list, (struct device_rule){ type, -1, -1, p->access });
         while (next_major(&l)) {
                 if (l.type != type || fnmatch(pattern, l.name, 0) != 0)
                         continue;
-                r = rule_add(list, (struct device_rule) { type, (int) l.major, -1, p->access });
+                r = rule_add(list, (struct device_rule){ type, (int) l.major, -1, p->access });
                 if (r < 0)
                         return r;
         }
@@ -839,8 +841,8 @@ static int add_allowed(struct rule_list *list, const struct property *p,
         d = find_device(facts, p);
         if (!d)
                 return -ENODEV;
-        return rule_add(list, (struct device_rule) { d->type, (int) d->major, (int) d->minor,
-                                                     p->access });
+        return rule_add(list,
+                        (struct device_rule){ d->type, (int) d->major, (int) d->minor, p->access });
 }
 
 int property_device_rules(const struct property_set *set, const struct property_facts *facts,

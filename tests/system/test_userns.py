@@ -132,12 +132,19 @@ def test_processes_belong_to_the_range(mapped):
         harness.stop(process)
 
 
+def users_on_disk(tree):
+    state = owners(tree)
+    if harness.IS_STOCK:
+        state.pop("etc/localtime", None)  # made after its chown, as the host's root
+    return {uid for uid, _ in state.values()}
+
+
 def test_chown(busybox):
     args = [f"--private-users={BASE}", "--private-users-ownership=chown"]
     script = "stat -c %u:%g / /home/guest /etc/passwd"
     text = output_of(run(*args, "-D", busybox, "sh", "-c", script))
     assert lines_of(text) == ["0:0", "1000:1000", "0:0"]
-    assert {BASE, BASE + 1000} == {uid for uid, _ in owners(busybox).values()}
+    assert {BASE, BASE + 1000} == users_on_disk(busybox)
     # Once more changes nothing; another range moves all of it.
     before = owners(busybox)
     output_of(run(*args, "-D", busybox, "true"))
@@ -145,7 +152,7 @@ def test_chown(busybox):
     moved = BASE + SPAN
     output_of(run(f"--private-users={moved}", "--private-users-ownership=chown", "-D", busybox,
                   "true"))
-    assert {moved, moved + 1000} == {uid for uid, _ in owners(busybox).values()}
+    assert {moved, moved + 1000} == users_on_disk(busybox)
 
 
 def test_chown_resumes(busybox):
@@ -153,14 +160,14 @@ def test_chown_resumes(busybox):
     args = [f"--private-users={BASE}", "--private-users-ownership=chown"]
     os.lchown(busybox, 0xFFFE0000, 0xFFFE0000)
     output_of(run(*args, "-D", busybox, "true"))
-    assert {BASE, BASE + 1000} == {uid for uid, _ in owners(busybox).values()}
+    assert {BASE, BASE + 1000} == users_on_disk(busybox)
 
 
 def test_old_option_is_chown(busybox):
     if not harness.IS_STOCK:
         pytest.skip("an obsolete spelling, not built yet")
     output_of(run(f"--private-users={BASE}", "--private-users-chown", "-D", busybox, "true"))
-    assert BASE in {uid for uid, _ in owners(busybox).values()}
+    assert BASE in users_on_disk(busybox)
 
 
 def test_off_leaves_strangers(busybox):

@@ -1,0 +1,327 @@
+"""The distribution's launcher and ours, with the same options on the same tree.
+
+What a payload can see is turned into named facts and compared. Differences are allowed only when
+docs/COMPATIBILITY.md lists them; a listed one that no longer happens is an error too. The first
+column of its tables is a pattern over the names that this test gives to facts.
+"""
+
+import fnmatch
+import os
+import re
+
+import pytest
+
+import harness
+from harness import lines_of, run
+
+NAME = "differs"
+UUID = "0123456789abcdef0123456789abcdef"
+TABLES = harness.TOP / "docs/COMPATIBILITY.md"
+
+pytestmark = [
+    pytest.mark.skipif(not os.path.exists(harness.STOCK),
+                       reason="Debian's systemd-container is not installed"),
+]
+
+
+# What is known ---------------------------------------------------------------------------------
+
+def has_version_1():
+    return any(" - cgroup " in line for line in harness.read("/proc/self/mountinfo").splitlines())
+
+
+def lacks_resource_capability():
+    bound = int(re.search(r"CapBnd:\s*(\w+)", harness.read("/proc/self/status"))[1], 16)
+    return not bound & 1 << 24
+
+
+def has_fuse():
+    return os.path.exists("/dev/fuse")
+
+
+def without_systemd():
+    return not os.path.isdir("/run/systemd/system")
+
+
+# Headings of the document that say when the rows below them apply.
+CONDITIONS = {
+    "Everywhere": lambda: True,
+    "On hosts that mount version 1 control groups": has_version_1,
+    "On hosts without CAP_SYS_RESOURCE": lacks_resource_capability,
+    "On hosts with /dev/fuse": has_fuse,
+    "On hosts whose PID 1 is not systemd": without_systemd,
+}
+
+
+def tolerated():
+    """The patterns of all rows that apply on this host."""
+    patterns, applies = [], False
+    for line in TABLES.read_text().splitlines():
+        if line.startswith("### "):
+            applies = line[4:].strip() in CONDITIONS and CONDITIONS[line[4:].strip()]()
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if applies and line.startswith("| `") and len(cells) == 4:
+            patterns += re.findall(r"`([^`]+)`", cells[0])
+    return patterns
+
+
+PATTERNS = tolerated() if TABLES.exists() else []
+seen = set()
+views_done = set()
+
+
+def matches(pattern, name):
+    # Brackets are common in names and never meant as sets.
+    return fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def compare(stock, ours):
+    """Requires that all differences are listed, and remembers which rows were needed."""
+    unlisted = []
+    for name in sorted(set(stock) | set(ours)):
+        if stock.get(name) == ours.get(name):
+            continue
+        hits = [pattern for pattern in PATTERNS if matches(pattern, name)]
+        seen.update(hits)
+        if not hits:
+            unlisted.append(f"{name}: {stock.get(name)!r} there, {ours.get(name)!r} here")
+    assert not unlisted, "differences that are not listed:\n" + "\n".join(unlisted)
+
+
+# Facts -----------------------------------------------------------------------------------------
+
+LOOK = r"""
+say() { echo "%% $1"; }
+list() { find "$1" | sort | while read -r path; do
+    if [ -L "$path" ]; then echo "$path link $(readlink "$path")"
+    else stat -c '%n %F %a %u:%g %t:%T' "$path"; fi; done; }
+say mounts; cat /proc/self/mountinfo
+say dev; list /dev
+say run-host; list /run/host
+say environment; tr '\0' '\n' </proc/1/environ
+say status; grep -E '^(Uid|Gid|Groups|Cap|NoNew|Seccomp|Umask|Threads)' /proc/1/status
+say limits; cat /proc/1/limits
+say cgroup; cat /proc/1/cgroup
+say users; cat /proc/1/uid_map /proc/1/gid_map /proc/1/setgroups
+say other
+echo "hostname $(hostname)"
+echo "command $(tr '\0' ' ' </proc/1/cmdline)"
+echo "name $(cat /proc/1/comm)"
+echo "folder $(readlink /proc/self/cwd)"
+echo "root $(stat -c '%a %u:%g' /)"
+echo "files $(ls /proc/1/fd | grep -v '^1[0-9]$' | xargs echo)"
+echo "loginuid $(cat /proc/self/loginuid)"
+echo "oom $(cat /proc/1/oom_score_adj)"
+echo "terminal $(tty <&1)"
+echo "session $(awk '{print $6, ($7 != 0)}' /proc/1/stat)"
+echo "resolv $(ls -l /etc/resolv.conf 2>&1 | awk '{print $1, $3, $4}') $(md5sum </etc/resolv.conf)"
+echo "localtime $(stat -c '%F %a %u:%g' /etc/localtime 2>&1) $(readlink /etc/localtime)"
+echo "links $(ls /sys/class/net | xargs echo)"
+echo "interfaces-up $(ip -o link show up | wc -l)"
+echo "sys $(ls /sys | xargs echo)"
+echo "personality $(cat /proc/1/personality 2>&1)"
+echo "manager $(cat /run/host/container-manager)"
+echo "uuid $(cat /run/host/container-uuid)"
+echo "top $(ls / | xargs echo)"
+echo "umask $(umask)"
+echo "signals $(grep -E '^Sig(Blk|Ign|Cgt)' /proc/1/status | awk '{print $2}' | xargs echo)"
+for f in kcore keys sysrq-trigger timer_list kallsyms kmsg; do
+    [ ! -e /proc/$f ] || echo "proc-$f $(stat -c '%F %a %s' /proc/$f)"; done
+echo "write-sys $( (echo x >/sys/class/net/lo/ifalias) 2>/dev/null && echo yes || echo no)"
+echo "write-proc-sys $( (echo x >/proc/sys/kernel/domainname) 2>/dev/null && echo yes || echo no)"
+echo "write-proc-net $( (cat /proc/sys/net/ipv4/ip_forward >/proc/sys/net/ipv4/ip_forward) 2>/dev/null && echo yes || echo no)"
+say end
+"""
+
+
+def sections(text):
+    found = {}
+    for line in lines_of(text):
+        if line.startswith("%% "):
+            current = found.setdefault(line[3:], [])
+        elif found:
+            current.append(line)
+    assert "end" in found, f"the look was cut short:\n{text}"
+    return found
+
+
+def mount_facts(lines):
+    """Facts of the visible mounts. Ids, devices and names of temporary files are left out."""
+    mounts = []
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(), right.split(" ")
+        mounts.append({"id": fields[0], "parent": fields[1], "point": fields[4],
+                       "options": ",".join(sorted(fields[5].split(","))),
+                       "propagation": " ".join(sorted(re.sub(":.*", "", tag) for tag in fields[6:])),
+                       "type": kind[0], "super": superblock(kind[0], kind[2])})
+    facts = {}
+    for mount in mounts:
+        if visible(mounts, mount):
+            for field in ("type", "options", "propagation", "super"):
+                facts[f"mount {mount['point']} {field}"] = mount[field]
+    # Only the visible ones are ordered: what is below what.
+    return facts
+
+
+def superblock(kind, options):
+    if kind in ("tmpfs", "devpts", "cgroup2"):
+        return ",".join(sorted(option for option in options.split(",")
+                               if not option.startswith("inode")))
+    return ""
+
+
+def visible(mounts, wanted):
+    ids = {mount["id"] for mount in mounts}
+    current = next(mount for mount in mounts if mount["parent"] not in ids)
+    parts = wanted["point"].strip("/").split("/")
+    for prefix in ["/", *("/" + "/".join(parts[:n + 1]) for n in range(len(parts)))]:
+        while above := [mount for mount in mounts
+                        if mount["parent"] == current["id"] and mount["point"] == prefix]:
+            current = above[-1]
+    return current is wanted
+
+
+def file_facts(kind, lines):
+    facts = {}
+    for line in lines:
+        path, rest = line.split(" ", 1)
+        facts[f"{kind} {path}"] = rest
+    return facts
+
+
+def pair_facts(kind, lines, separator=None):
+    facts = {}
+    for line in lines:
+        name, *value = line.split(separator, 1)
+        facts[f"{kind} {name.rstrip(':')}"] = value[0].strip() if value else ""
+    return facts
+
+
+def limit_facts(lines):
+    return {f"limit {match[1]}": f"{match[2]} {match[3]}" for line in lines
+            if (match := re.match(r"(Max .+?)\s{2,}(\S+)\s+(\S+)", line))}
+
+
+def facts_of(text):
+    found = sections(text)
+    facts = mount_facts(found["mounts"])
+    facts.update(file_facts("file", found["dev"]))
+    facts.update(file_facts("file", found["run-host"]))
+    facts.update(pair_facts("environment", found["environment"], "="))
+    facts.update(pair_facts("status", found["status"]))
+    facts.update(limit_facts(found["limits"]))
+    facts.update({f"cgroup {line.split(':')[1] or 'version 2'}": line.split(":")[2]
+                  for line in found["cgroup"]})
+    facts["users"] = " / ".join(" ".join(line.split()) for line in found["users"])
+    facts.update(pair_facts("other", found["other"], " "))
+    return facts
+
+
+def look(launcher, tree, args, group):
+    stock = launcher == harness.STOCK
+    if "-b" in args:
+        init = tree / "usr/sbin/init"
+        init.unlink(missing_ok=True)
+        init.write_text(f"#!/bin/sh\n{LOOK}\nexec poweroff -f\n")
+        init.chmod(0o755)
+        command = []
+    else:
+        command = ["sh", "-c", LOOK]
+    result = run(*([] if stock else ["--register=no"]), "-M", NAME, f"--uuid={UUID}", *args, "-D",
+                 tree, *command, launcher=launcher, keep_unit=True, cgroup=group,
+                 env=harness.environment(SECRET="x"))
+    assert result.returncode == 0, result.stderr
+    return facts_of(result.stdout)
+
+
+VIEWS = {
+    "plain": [],
+    "private network": ["--private-network"],
+    "read-only": ["--read-only"],
+    "users by name": ["-U"],
+    "users fixed": ["--private-users=1572864", "--private-users-ownership=off"],
+    "users and network": ["-U", "--private-network"],
+    "users identity": ["--private-users=identity"],
+    "stub": ["-a"],
+    "boot": ["-b"],
+    "boot with users": ["-b", "-U"],
+    "no new privileges": ["--no-new-privileges=yes"],
+    "mounts": ["--tmpfs=/mnt:size=1m", "--bind=/usr/share:/srv/a", "--bind-ro=/usr/lib:/srv/b",
+               "--tmpfs=/tmp:mode=1777", "--bind-ro=/etc/passwd:/srv/file"],
+    "mounts with users": ["-U", "--tmpfs=/mnt:size=1m", "--bind=/usr/share:/srv/a:idmap",
+                          "--bind-ro=/etc/passwd:/srv/file"],
+    "capabilities": ["--capability=CAP_SYS_TIME,CAP_SYSLOG", "--drop-capability=CAP_MKNOD"],
+    "limits": ["--rlimit=NOFILE=123:456", "--rlimit=CORE=infinity", "--rlimit=NICE=3"],
+    "words": ["-E", "A=b", "--hostname=front", "--chdir=/usr"],
+    "pipe": ["--console=pipe"],
+    "filter": ["--system-call-filter=@keyring ~@chown"],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view(busybox, cgroup, view):
+    args = VIEWS[view]
+    stock = look(harness.STOCK, busybox, args, cgroup)
+    ours = look(harness.LAUNCHER, busybox, args, cgroup)
+    views_done.add(view)
+    compare(stock, ours)
+
+
+# Exit status -----------------------------------------------------------------------------------
+
+SH = ["sh", "-c"]
+CASES = [
+    [*SH, "exit 0"], [*SH, "exit 1"], [*SH, "exit 42"], [*SH, "exit 127"], [*SH, "exit 132"],
+    [*SH, "exit 133"], [*SH, "exit 134"], [*SH, "exit 255"], [*SH, "kill -9 $$"],
+    ["-a", *SH, "exit 0"], ["-a", *SH, "exit 42"], ["-a", *SH, "exit 133"], ["-a", *SH, "exit 255"],
+    ["-a", *SH, "kill -9 $$"], ["-a", *SH, "kill -TERM $$; sleep 1"], ["-a", *SH, "kill -ABRT $$"],
+    ["/no/such/program"], ["no-such-program"], ["/etc/passwd"], ["/"], ["-a", "/no/such/program"],
+    ["--chdir=/no/such", "true"], ["--chdir=/etc/passwd", "true"], ["--chdir=/root", "true"],
+    ["--chdir=rel", "true"],
+    ["poweroff", "-f"], ["reboot", "-f"], ["halt", "-f"], ["-a", "poweroff", "-f"],
+    ["--bind=/no/such:/x", "true"], ["--bind=/etc/passwd:/usr", "true"], ["--bind=rel", "true"],
+    ["--tmpfs=/etc/passwd", "true"], ["--tmpfs=/mnt:nosuchoption=1", "true"],
+    ["--tmpfs=/mnt:size=64k", *SH, "head -c 100000 /dev/zero >/mnt/x"],
+    ["--read-only", *SH, "touch /x"], ["--read-only", *SH, "touch /tmp/x"],
+    ["--drop-capability=all", "true"], ["--drop-capability=CAP_NOSUCH", "true"],
+    ["--capability=all", "true"], ["--no-new-privileges=yes", "true"],
+    ["--no-new-privileges=perhaps", "true"], ["--rlimit=NOFILE=3", "true"],
+    ["--rlimit=NOFILE=2:1", "true"], ["--rlimit=NOSUCH=1", "true"],
+    ["--system-call-filter=nosuch", "true"], ["--system-call-filter=~chmod", "chmod", "700", "/root"],
+    ["--kill-signal=nosuch", "true"], ["--kill-signal=SIGUSR1", "true"],
+    ["--private-network", "ping", "-c1", "-W1", "127.0.0.1"], ["--private-users=1:0", "true"],
+    ["--private-users=4294967295:2", "true"], ["--private-users=identity", "true"], ["-U", "true"],
+    ["-U", "--read-only", "true"], ["-U", *SH, "exit 9"],
+    ["--private-users-ownership=chown", "--private-users=1572864", "--read-only", "true"],
+    ["--uuid=0", "true"], ["--hostname=-x", "true"], ["--console=nosuch", "true"],
+    ["--console=pipe", *SH, "exit 3"], ["--console=passive", *SH, "exit 3"], ["-b", "-a"],
+    ["--boot", "extra", "words"], ["--no-such-option"], ["--help"], ["--version"],
+    ["--notify-ready=x", "true"], ["-M", "-x-", "true"], ["--setenv=1x=3", "true"], ["-E", "A=1", "true"],
+    ["--user=nosuchuser", "true"],
+]
+
+
+def case_name(args):
+    return "exit " + " ".join(args).replace("|", "/")
+
+
+@pytest.mark.parametrize("args", CASES, ids=case_name)
+def test_exit_status(busybox, cgroup, args):
+    if "--boot" in args:
+        (busybox / "usr/sbin/init").unlink()
+        (busybox / "usr/sbin/init").write_text("#!/bin/sh\nexit $#\n")
+        (busybox / "usr/sbin/init").chmod(0o755)
+    status = {}
+    for launcher in (harness.STOCK, harness.LAUNCHER):
+        own = [] if launcher == harness.STOCK else ["--register=no"]
+        result = run(*own, "-D", busybox, *args, launcher=launcher, keep_unit=True, cgroup=cgroup)
+        status[launcher] = str(result.returncode)
+    compare({case_name(args): status[harness.STOCK]}, {case_name(args): status[harness.LAUNCHER]})
+
+
+def test_no_listed_difference_is_outdated(request):
+    """Runs last, and means something only when all of the above ran."""
+    if views_done != set(VIEWS) or len(request.session.items) < len(VIEWS) + len(CASES):
+        pytest.skip("not all of the views were compared in this run")
+    assert sorted(set(PATTERNS) - seen) == []
