@@ -63,26 +63,45 @@ static int set_options(int fs_fd, const char *options)
         return 0;
 }
 
-int mount_new(const char *type, const char *source, const char *options, unsigned attributes,
-              char *why, size_t why_size)
+int mount_new(const struct mount_description *d, int *ret_context, char *why, size_t why_size)
 {
-        int fs_fd CLEANUP_FD = fsopen(type, FSOPEN_CLOEXEC);
+        int fs_fd CLEANUP_FD = fsopen(d->type, FSOPEN_CLOEXEC);
         int fd;
 
         if (why && why_size)
                 why[0] = '\0';
         if (fs_fd < 0)
                 return -errno;
-        if ((source && fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", source, 0) < 0) ||
-            set_options(fs_fd, options) < 0 ||
+        if ((d->source && fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", d->source, 0) < 0) ||
+            set_options(fs_fd, d->options) < 0 ||
             fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
                 int error = -errno;
 
                 read_kernel_words(fs_fd, why, why_size);
                 return error;
         }
-        fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, attributes);
-        return fd < 0 ? -errno : fd;
+        fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, d->attributes);
+        if (fd < 0)
+                return -errno;
+        *ret_context = TAKE_FD(fs_fd);
+        return fd;
+}
+
+int mount_new_at(const struct mount_description *d, const char *path)
+{
+        static const struct {
+                unsigned attribute;
+                unsigned long flag;
+        } flags[] = { { MOUNT_RDONLY, MS_RDONLY }, { MOUNT_NOSUID, MS_NOSUID },
+                      { MOUNT_NODEV, MS_NODEV },   { MOUNT_NOEXEC, MS_NOEXEC },
+                      { MOUNT_STRICTATIME, MS_STRICTATIME },
+                      { MOUNT_NOSYMFOLLOW, MS_NOSYMFOLLOW } };
+        unsigned long set = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+                if (d->attributes & flags[i].attribute)
+                        set |= flags[i].flag;
+        return mount(d->source, path, d->type, set, d->options) < 0 ? -errno : 0;
 }
 
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth)

@@ -31,13 +31,27 @@ enum mount_propagation {
 
 enum mount_depth { MOUNT_ONE, MOUNT_RECURSIVE };
 
+/* What a new mount is made of. */
+struct mount_description {
+        const char *type;
+        const char *source;  /* shown as the device; NULL: none */
+        const char *options; /* comma-separated KEY=VALUE or KEY; NULL: none */
+        unsigned attributes; /* enum mount_attributes */
+};
+
 /*
- * A new detached instance of a file system. @options: comma-separated KEY=VALUE or KEY, or NULL.
- * Returns its descriptor. On failure a negative errno; @why (may be NULL) gets the kernel's own
- * words about it, or "".
+ * A new detached instance of a file system. Returns its descriptor. @ret_context gets the
+ * descriptor that it was configured by, which is not needed any more: the caller closes both, so
+ * that many can be closed at once. On failure a negative errno, no descriptor, and @why (may be
+ * NULL) gets the kernel's own words about it, or "".
  */
-int mount_new(const char *type, const char *source, const char *options, unsigned attributes,
-              char *why, size_t why_size);
+int mount_new(const struct mount_description *d, int *ret_context, char *why, size_t why_size);
+
+/*
+ * The same in one call, mounted at @path at once: only inside file systems that the caller made,
+ * in a mount namespace that nobody else is in.
+ */
+int mount_new_at(const struct mount_description *d, const char *path);
 
 /* A detached copy of the mount tree at @path below @dir_fd (@path "" means @dir_fd itself). */
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth);

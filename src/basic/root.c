@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -130,17 +131,30 @@ int root_make_file(int root_fd, const char *path, uid_t uid)
         return root_open_path(root_fd, path, ROOT_FOLLOW);
 }
 
-int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size)
+int root_open_regular(int root_fd, const char *path, int flags, enum root_follow follow)
 {
-        /* Non-blocking, then only regular files: the guest may have put a FIFO or device there. */
-        int fd CLEANUP_FD = root_open(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+        int place CLEANUP_FD = root_open_path(root_fd, path, follow);
+        char link[64];
         struct stat st;
+        int fd;
 
-        if (fd < 0)
-                return fd;
-        if (fstat(fd, &st) < 0)
+        if (place < 0)
+                return place;
+        if (fstat(place, &st) < 0)
                 return -errno;
+        if (S_ISLNK(st.st_mode))
+                return -ELOOP;
         if (!S_ISREG(st.st_mode))
                 return -EBADF;
-        return read_all(fd, max, ret, ret_size);
+        /* The very file that was looked at, whatever its name leads to by now. */
+        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
+        fd = open(link, flags | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
+
+int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size)
+{
+        int fd CLEANUP_FD = root_open_regular(root_fd, path, O_RDONLY, ROOT_FOLLOW);
+
+        return fd < 0 ? fd : read_all(fd, max, ret, ret_size);
 }

@@ -33,6 +33,12 @@ int root_make_file(int root_fd, const char *path, uid_t uid);
  */
 int root_open_parent(int root_fd, const char *path, const char **ret_name);
 
+/*
+ * Opens a regular file for reading or writing (@flags). What is not one is not opened at all, since
+ * already the opening of a device or FIFO can do things: -EBADF. @follow is for a link at the end.
+ */
+int root_open_regular(int root_fd, const char *path, int flags, enum root_follow follow);
+
 /* Whole content of a file of the guest, at most @max bytes (else -EFBIG), with a NUL byte behind;
  * the caller frees it. @ret_size may be NULL. */
 int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size);

@@ -72,12 +72,13 @@ static void run_done(struct run *run)
         run->signal_fd = fd_close(run->signal_fd);
 }
 
-static void info(const struct container_config *config, const char *format, ...) PRINTF_LIKE(2, 3);
-static void info(const struct container_config *config, const char *format, ...)
+static void info(const struct run *run, const char *format, ...) PRINTF_LIKE(2, 3);
+static void info(const struct run *run, const char *format, ...)
 {
         va_list ap;
 
-        if (config->quiet || config->console_mode == CONSOLE_PIPE)
+        /* Who asks for pipes wants the payload's words alone. */
+        if (run->config->quiet || run->plan.console == CONSOLE_PIPE)
                 return;
         va_start(ap, format);
         log_message_v(LOG_LEVEL_INFO, format, ap);
@@ -126,7 +127,7 @@ static int read_facts(struct run *run, struct failure *failure)
         int r = kernel_check(failure);
 
         if (r >= 0)
-                r = host_facts_read(&run->host, failure);
+                r = host_facts_read(run->config, &run->host, failure);
         if (r >= 0)
                 r = decide_directory(run->config, &directory, failure);
         if (r >= 0)
@@ -254,7 +255,7 @@ static int check_host(const struct run *run, struct failure *failure)
 static int check_plan(struct run *run, struct failure *failure)
 {
         struct ids ids = IDS_NULL;
-        int r = ids_preview(run->config, &run->tree, run->machine, &ids, failure);
+        int r = ids_preview(run->config, &run->host, &run->tree, run->machine, &ids, failure);
 
         if (r >= 0)
                 r = make_plan(run, &ids, &run->plan, failure);
@@ -316,7 +317,7 @@ static enum step_answer ask_to_stop(struct boot *b)
         b->asked_to_stop = true;
         if (process_signal(b->container.leader_pidfd, b->plan->kill_signal) < 0)
                 return STOP_NOW;
-        info(b->run->config, "Asked the container to shut down. Ask again to kill it.");
+        info(b->run, "Asked the container to shut down. Ask again to kill it.");
         return GO_ON;
 }
 
@@ -470,16 +471,16 @@ static void announce_end(const struct boot *b, enum outcome outcome)
         switch (outcome) {
         case OUTCOME_EXITED:
                 if (b->end.status == 0)
-                        info(b->run->config, "Container %s exited successfully.", name);
+                        info(b->run, "Container %s exited successfully.", name);
                 else
-                        info(b->run->config, "Container %s failed with error code %d.", name,
+                        info(b->run, "Container %s failed with error code %d.", name,
                              b->end.status);
                 break;
         case OUTCOME_POWEROFF:
-                info(b->run->config, "Container %s has been shut down.", name);
+                info(b->run, "Container %s has been shut down.", name);
                 break;
         case OUTCOME_REBOOT:
-                info(b->run->config, "Container %s is being rebooted.", name);
+                info(b->run, "Container %s is being rebooted.", name);
                 break;
         case OUTCOME_KILLED:
                 signal_name = signal_to_text(b->end.status);
@@ -511,7 +512,7 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
         notify("STOPPING=1\nSTATUS=%s",
                *ret == OUTCOME_REBOOT && b->plan->config->keep_unit ? "Restarting..."
                                                                     : "Terminating...");
-        console_drain(&c->console, !b->run->config->quiet);
+        console_drain(&c->console, !b->run->config->quiet && b->plan->console != CONSOLE_PIPE);
         console_done(&c->console);
         return 0;
 }
@@ -590,7 +591,7 @@ static int prepare(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = lock_tree(run, failure);
         if (r >= 0)
-                r = ids_take(run->config, &run->tree, run->machine, &run->ids, failure);
+                r = ids_take(run->config, &run->host, &run->tree, run->machine, &run->ids, failure);
         if (r >= 0)
                 r = open_signals(run, failure);
         return r;
@@ -600,13 +601,14 @@ static void greet(const struct run *run)
 {
         const struct container_config *config = run->config;
 
-        info(config, "Spawning container %s on %s.", run->machine, run->tree.path);
-        if (config->console_mode == CONSOLE_INTERACTIVE ||
-            (run->host.stdin_is_terminal && run->host.stdout_is_terminal))
-                info(config, "Press Ctrl-] three times within 1s to kill container; two times "
+        info(run, "Spawning container %s on %s.", run->machine, run->tree.path);
+        if (run->plan.console == CONSOLE_INTERACTIVE)
+                info(run, "Press Ctrl-] three times within 1s to kill container; two times "
                              "followed by r to reboot it, by p to power it off.");
         if (config->keep_unit && config->properties)
                 log_warning("--property= has no effect with --keep-unit, ignoring.");
+        if (config->keep_unit && config->slice)
+                log_warning("--slice= has no effect with --keep-unit, ignoring.");
 }
 
 int container_run(const struct container_config *config, char **host_environment)
@@ -647,7 +649,7 @@ int container_dry_run(const struct container_config *config)
         run.config = config;
         r = read_facts(&run, &failure);
         if (r >= 0)
-                r = ids_preview(config, &run.tree, run.machine, &ids, &failure);
+                r = ids_preview(config, &run.host, &run.tree, run.machine, &ids, &failure);
         if (r >= 0)
                 r = make_plan(&run, &ids, &plan, &failure);
         if (r >= 0)

@@ -65,13 +65,14 @@ struct etc_plan etc_plan_build(const struct container_config *c, const struct ho
 
 /* ---- base directories -------------------------------------------------------------------- */
 
+/* Returns 1 if it was missing. */
 static int make_base_directory(int root_fd, const char *name, mode_t mode, uid_t owner)
 {
         if (mkdirat(root_fd, name, mode) < 0)
                 return errno == EEXIST ? 0 : -errno;
         if (owner != 0 && fchownat(root_fd, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        return 0;
+        return 1;
 }
 
 /* A tree of the merged-/usr kind may come without the links that make it usable. */
@@ -98,6 +99,7 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
         } directories[] = { { "root", 0750 }, { "var", 0755 }, { "etc", 0755 }, { "proc", 0555 },
                             { "sys", 0555 },  { "dev", 0555 }, { "run", 0555 } };
         static const char *const links[] = { "bin", "sbin", "lib", "lib64" };
+        bool complete = true;
 
         for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
                 int r = make_base_directory(root_fd, directories[i].name, directories[i].mode,
@@ -108,7 +110,11 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
                 if (r < 0)
                         return failure_set(failure, r, "Cannot create '/%s' in the tree: %s.",
                                            directories[i].name, error_text(r));
+                complete = complete && r == 0;
         }
+        /* Who leaves the links out leaves all but /usr out. */
+        if (complete)
+                return 0;
         for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
                 int r = make_base_link(root_fd, links[i], owner);
 
@@ -158,7 +164,9 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
                 warn_about("copy the host's file to", path, r);
                 return;
         }
-        fd = root_open(root_fd, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0644);
+        fd = root_open_regular(root_fd, path, O_RDWR, ROOT_NOFOLLOW);
+        if (fd == -ENOENT)
+                fd = root_open(root_fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
         if (fd == -ELOOP)
                 return;
         r = fd;

@@ -114,12 +114,14 @@ static int read_localtime(struct host_facts *facts)
         return 0;
 }
 
-int host_facts_read(struct host_facts *ret, struct failure *failure)
+int host_facts_read(const struct container_config *c, struct host_facts *ret,
+                    struct failure *failure)
 {
         static const char stub[] = "/run/systemd/resolve/stub-resolv.conf";
         struct host_facts facts = {
                 .host = host_detect(),
-                .user_namespaces = access("/proc/self/ns/user", F_OK) == 0,
+                .user_namespaces = c->userns_mode == USERNS_NO ||
+                                   access("/proc/self/ns/user", F_OK) == 0,
                 .stdin_is_terminal = isatty(STDIN_FILENO),
                 .stdout_is_terminal = isatty(STDOUT_FILENO),
                 .term = getenv("TERM"),

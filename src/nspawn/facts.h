@@ -28,7 +28,7 @@ struct node_fact {
 
 struct host_facts {
         enum host_kind host;
-        bool user_namespaces;
+        bool user_namespaces; /* the kernel has them; looked at only when they are asked for */
         bool stdin_is_terminal, stdout_is_terminal;
         struct node_fact nodes[N_STANDARD_NODES];
         bool has_kcore;
@@ -64,7 +64,8 @@ struct tree_facts {
 };
 
 void host_facts_done(struct host_facts *facts);
-int host_facts_read(struct host_facts *ret, struct failure *failure);
+int host_facts_read(const struct container_config *c, struct host_facts *ret,
+                    struct failure *failure);
 
 void tree_facts_done(struct tree_facts *facts);
 

@@ -41,13 +41,19 @@ static bool first_candidate(const struct tree_facts *tree, const char *machine, 
         return false;
 }
 
-int ids_preview(const struct container_config *c, const struct tree_facts *tree,
-                const char *machine, struct ids *ret, struct failure *failure)
+int ids_preview(const struct container_config *c, const struct host_facts *host,
+                const struct tree_facts *tree, const char *machine, struct ids *ret,
+                struct failure *failure)
 {
         struct ids ids = IDS_NULL;
         int r = 0;
 
-        ids.user_namespace = c->userns_mode != USERNS_NO;
+        /* -U asks for what the kernel can do; the long option insists. */
+        if (c->userns_mode == USERNS_NO || (c->userns_if_possible && !host->user_namespaces)) {
+                *ret = ids;
+                return 0;
+        }
+        ids.user_namespace = true;
         ids.map.count = IDMAP_DEFAULT_COUNT;
         switch (c->userns_mode) {
         case USERNS_NO:
@@ -183,13 +189,14 @@ static int pick(const struct tree_facts *tree, const char *machine, struct ids *
                            PICK_TRIES);
 }
 
-int ids_take(const struct container_config *c, const struct tree_facts *tree, const char *machine,
-             struct ids *ret, struct failure *failure)
+int ids_take(const struct container_config *c, const struct host_facts *host,
+             const struct tree_facts *tree, const char *machine, struct ids *ret,
+             struct failure *failure)
 {
         struct ids ids = IDS_NULL;
-        int r = ids_preview(c, tree, machine, &ids, failure);
+        int r = ids_preview(c, host, tree, machine, &ids, failure);
 
-        if (r >= 0 && c->userns_mode == USERNS_PICK) {
+        if (r >= 0 && ids.user_namespace && c->userns_mode == USERNS_PICK) {
                 /* useradd and others that hand ids out take this lock too (lckpwdf(3)). */
                 r = lock_file_acquire_waiting("/etc/.pwd.lock", &ids.password_lock);
                 if (r < 0)

@@ -21,15 +21,17 @@ struct ids {
  * What can be said about the range without taking it: the base that would be tried first.
  * Returns 0 or a negative errno with a sentence.
  */
-int ids_preview(const struct container_config *c, const struct tree_facts *tree,
-                const char *machine, struct ids *ret, struct failure *failure);
+int ids_preview(const struct container_config *c, const struct host_facts *host,
+                const struct tree_facts *tree, const char *machine, struct ids *ret,
+                struct failure *failure);
 
 /*
  * Decides the range and takes its locks. With pick: the tree owner's range, then the one that the
  * name hashes to, then random ones, until one is neither locked nor used by a user of the host.
  */
-int ids_take(const struct container_config *c, const struct tree_facts *tree, const char *machine,
-             struct ids *ret, struct failure *failure);
+int ids_take(const struct container_config *c, const struct host_facts *host,
+             const struct tree_facts *tree, const char *machine, struct ids *ret,
+             struct failure *failure);
 
 /* The container exists: nobody can pick the same range any more, so others may pick again. */
 void ids_release_password_lock(struct ids *ids);

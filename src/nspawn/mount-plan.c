@@ -193,7 +193,7 @@ static char *tmpfs_options(struct builder *b, const char *options)
 }
 
 static size_t add_tmpfs(struct builder *b, const char *target, const char *options,
-                        unsigned attributes, unsigned flags, const char *why)
+                        unsigned attributes, const char *why)
 {
         char *owned CLEANUP_FREE = tmpfs_options(b, options);
         struct mount_op scratch;
@@ -201,7 +201,7 @@ static size_t add_tmpfs(struct builder *b, const char *target, const char *optio
         (void) add(b,
                    &(struct mount_op) { .phase = PHASE_PREPARE,
                                         .kind = MOUNT_NEW,
-                                        .flags = flags | MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                        .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
                                         .attributes = attributes,
                                         .type = "tmpfs",
                                         .source = (char *) "tmpfs",
@@ -253,7 +253,7 @@ static void plan_sys(struct builder *b)
         }
         /* With a network of its own the container may change what belongs to it: the rest is
          * shown read-only, piece by piece, in a small tmpfs. */
-        op = add_tmpfs(b, "/sys", "mode=0555,size=4m,nr_inodes=1k", LOCKED_DOWN, 0,
+        op = add_tmpfs(b, "/sys", "mode=0555,size=4m,nr_inodes=1k", LOCKED_DOWN,
                        "default with a private network");
         add_directory(b, op, "full", 0555);
         for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
@@ -333,7 +333,7 @@ static void plan_dev(struct builder *b)
         char *pts_options CLEANUP_FREE = format_text(
                 b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
         size_t op = add_tmpfs(b, "/dev", "mode=0755,size=4m,nr_inodes=64k",
-                              MOUNT_NOSUID | MOUNT_STRICTATIME, 0, "default");
+                              MOUNT_NOSUID | MOUNT_STRICTATIME, "default");
 
         for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
                 add_directory(b, op, directories[i], 0755);
@@ -345,9 +345,16 @@ static void plan_dev(struct builder *b)
         if (b->choices->pty)
                 add_link(b, op, "console", "pts/0");
 
-        (void) add_tmpfs(b, "/dev/shm", "mode=01777,size=10%,nr_inodes=400k",
-                         MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, MOUNT_OWN_TARGET,
-                         "default");
+        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
+                                       .kind = MOUNT_NEW,
+                                       .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET |
+                                                MOUNT_AT_ONCE,
+                                       .attributes = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME,
+                                       .type = "tmpfs",
+                                       .source = (char *) "tmpfs",
+                                       .target = (char *) "/dev/shm",
+                                       .options = (char *) "mode=01777,size=10%,nr_inodes=400k",
+                                       .why = (char *) "default" });
         add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
                                        .kind = MOUNT_NEW,
                                        .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET,
@@ -401,7 +408,7 @@ static void plan_run(struct builder *b)
         char *incoming CLEANUP_FREE =
                 format_text(b, "/run/systemd/nspawn/propagate/%s", b->choices->machine);
         size_t op = add_tmpfs(b, "/run", "mode=0755,size=20%,nr_inodes=800k",
-                              MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, 0, "default");
+                              MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
 
         plan_run_files(b, op);
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
@@ -569,7 +576,7 @@ static void plan_inside(struct builder *b)
         plan_sys_parts(b);
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_NEW,
-                                       .flags = MOUNT_TOLERATED | MOUNT_OWN_TARGET,
+                                       .flags = MOUNT_TOLERATED | MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
                                        .attributes = LOCKED_DOWN,
                                        .type = "mqueue",
                                        .source = (char *) "mqueue",
@@ -577,7 +584,7 @@ static void plan_inside(struct builder *b)
                                        .why = (char *) "default" });
         add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
                                        .kind = MOUNT_NEW,
-                                       .flags = MOUNT_OWN_TARGET,
+                                       .flags = MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
                                        .attributes = LOCKED_DOWN,
                                        .type = "cgroup2",
                                        .source = (char *) "cgroup",
@@ -622,7 +629,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
         plan_root(&b);
         if (c->tmpfs_on_tmp)
                 (void) add_tmpfs(&b, "/tmp", "mode=01777,size=10%,nr_inodes=400k",
-                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, 0, "default");
+                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
         plan_sys(&b);
         plan_dev(&b);
         plan_run(&b);

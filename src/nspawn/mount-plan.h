@@ -54,6 +54,7 @@ enum mount_flags {
         MOUNT_NOFOLLOW = 1 << 4,       /* a link as target is not followed */
         MOUNT_INHERITS = 1 << 5,       /* the source's mount has these attributes already */
         MOUNT_OWN_TARGET = 1 << 6,     /* the target is inside a file system of an earlier row */
+        MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside such a one: mounted without detour */
 };
 
 struct mount_op {

@@ -19,18 +19,21 @@ void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
 {
         run->plan = plan;
         for (size_t i = 0; i < MOUNT_RUN_MAX; i++)
-                run->fds[i] = -1;
+                run->fds[i] = run->contexts[i] = -1;
 }
 
 /* They lie side by side: runs of neighbours go with one call each. */
 void mount_run_done(struct mount_run *run)
 {
-        int fds[MOUNT_RUN_MAX];
+        int fds[2 * MOUNT_RUN_MAX];
         size_t n = 0;
 
-        for (size_t i = 0; run->plan && i < run->plan->n_ops; i++)
+        for (size_t i = 0; run->plan && i < MIN_OF(run->plan->n_ops, (size_t) MOUNT_RUN_MAX); i++) {
                 if (run->fds[i] >= 0)
                         fds[n++] = TAKE_FD(run->fds[i]);
+                if (run->contexts[i] >= 0)
+                        fds[n++] = TAKE_FD(run->contexts[i]);
+        }
         fd_close_many(fds, n);
 }
 
@@ -63,7 +66,9 @@ static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_
         case ENTRY_DIRECTORY:
                 return mkdirat(fs_fd, e->path, e->mode) < 0 ? -errno : 0;
         case ENTRY_FILE:
-                return create_file_at(fs_fd, e->path, e->mode, e->text ? e->text : "");
+                if (!e->text) /* one call instead of three */
+                        return mknodat(fs_fd, e->path, S_IFREG | e->mode, 0) < 0 ? -errno : 0;
+                return create_file_at(fs_fd, e->path, e->mode, e->text);
         case ENTRY_LINK:
                 return symlinkat(e->text, fs_fd, e->path) < 0 ? -errno : 0;
         case ENTRY_FIFO:
@@ -114,10 +119,19 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
                            hint);
 }
 
-static int build_new(const struct mount_op *op, struct failure *failure)
+static struct mount_description describe(const struct mount_op *op)
 {
+        return (struct mount_description) { .type = op->type,
+                                            .source = op->source,
+                                            .options = op->options,
+                                            .attributes = op->attributes };
+}
+
+static int build_new(const struct mount_op *op, int *ret_context, struct failure *failure)
+{
+        const struct mount_description d = describe(op);
         char words[256];
-        int fd = mount_new(op->type, op->source, op->options, op->attributes, words, sizeof(words));
+        int fd = mount_new(&d, ret_context, words, sizeof(words));
 
         if (fd == -ENODEV)
                 return failure_set(failure, fd,
@@ -182,7 +196,7 @@ static int prepare_one(struct mount_run *run, size_t i, const struct mount_run_o
         int fd;
 
         if (op->kind == MOUNT_NEW)
-                fd = build_new(op, failure);
+                fd = build_new(op, &run->contexts[i], failure);
         else if (op->kind == MOUNT_ROOT)
                 fd = build_copy(op, o->root_fd, "", failure);
         else
@@ -348,6 +362,22 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts,
         return mount_failed(op, r, NULL, failure);
 }
 
+/* What needs no look at the host is mounted in one call, where only we have been. */
+static int mount_at_once(const struct mount_op *op, bool tree_has_mounts, struct failure *failure)
+{
+        const struct mount_description d = describe(op);
+        int target CLEANUP_FD = -1;
+        int r;
+
+        if (tree_has_mounts && op->flags & MOUNT_UNLESS_MOUNTED) {
+                target = root_open_path(AT_FDCWD, op->target, ROOT_FOLLOW);
+                if (target >= 0 && mount_is_root(target) > 0)
+                        return 0;
+        }
+        r = mount_new_at(&d, op->target);
+        return r < 0 && !(op->flags & MOUNT_TOLERATED) ? mount_failed(op, r, NULL, failure) : 0;
+}
+
 static int change(const struct mount_op *op, struct failure *failure)
 {
         int target = root_open_path(AT_FDCWD, op->target, ROOT_NOFOLLOW);
@@ -384,6 +414,9 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
         case MOUNT_DETACH:
                 return detach(op, failure);
         case MOUNT_NEW:
+                if (op->flags & MOUNT_AT_ONCE)
+                        return mount_at_once(op, *tree_has_mounts, failure);
+                break;
         case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:
@@ -404,14 +437,12 @@ static int build_inside(struct mount_run *run, struct failure *failure)
         for (size_t i = 0; i < run->plan->n_ops; i++) {
                 const struct mount_op *op = &run->plan->ops[i];
 
-                if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE)
+                if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE ||
+                    op->flags & MOUNT_AT_ONCE)
                         continue;
-                run->fds[i] = build_new(op, failure);
-                if (run->fds[i] >= 0)
-                        continue;
-                if (!(op->flags & MOUNT_TOLERATED))
+                run->fds[i] = build_new(op, &run->contexts[i], failure);
+                if (run->fds[i] < 0)
                         return run->fds[i];
-                failure->error = 0;
         }
         return 0;
 }

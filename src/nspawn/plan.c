@@ -28,13 +28,13 @@ static const uint64_t default_capabilities =
         CAP_BIT(CAP_SYS_BOOT) | CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_SYS_NICE) |
         CAP_BIT(CAP_SYS_PTRACE) | CAP_BIT(CAP_SYS_RESOURCE) | CAP_BIT(CAP_SYS_TTY_CONFIG);
 
-static uint64_t decide_capabilities(const struct container_config *c)
+static uint64_t decide_capabilities(const struct container_config *c, bool user_namespace)
 {
         uint64_t set = default_capabilities;
 
         if (c->private_network)
                 set |= CAP_BIT(CAP_NET_ADMIN);
-        else if (c->userns_mode != USERNS_NO)
+        else if (user_namespace)
                 /* It would be a capability over a network that is not the container's. */
                 set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
         return (set | c->capabilities_added) & ~c->capabilities_dropped;
@@ -59,9 +59,9 @@ static enum console_mode decide_console(const struct container_config *c,
         return c->console_mode;
 }
 
-static enum ownership decide_ownership(const struct container_config *c)
+static enum ownership decide_ownership(const struct container_config *c, bool user_namespace)
 {
-        if (c->userns_mode == USERNS_NO)
+        if (!user_namespace)
                 return OWNERSHIP_OFF;
         if (c->ownership == OWNERSHIP_DEFAULT)
                 return c->userns_mode == USERNS_PICK ? OWNERSHIP_AUTO : OWNERSHIP_OFF;
@@ -255,13 +255,13 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
                                    "'/usr/lib/os-release'. Install an operating system in it, or "
                                    "run a command without --boot.",
                                    tree->path);
-        if (in->config->userns_mode != USERNS_NO && in->config->ownership == OWNERSHIP_MAP &&
+        if (in->ids->user_namespace && in->config->ownership == OWNERSHIP_MAP &&
             tree->uid >= IDMAP_DEFAULT_COUNT)
                 return failure_set(failure, -EINVAL,
                                    "The files of '%s' belong to a range of ids already (%u), so "
                                    "they cannot be mapped. Use --private-users-ownership=chown.",
                                    tree->path, (unsigned) tree->uid);
-        if (in->config->userns_mode != USERNS_NO && !in->host->user_namespaces)
+        if (in->ids->user_namespace && !in->host->user_namespaces)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "
                                    "--private-users=, or use another kernel.");
@@ -331,8 +331,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .console = decide_console(c, in->host),
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,
-                .ownership = decide_ownership(c),
-                .capabilities = decide_capabilities(c),
+                .ownership = decide_ownership(c, in->ids->user_namespace),
+                .capabilities = decide_capabilities(c, in->ids->user_namespace),
                 .etc = etc_plan_build(c, in->host, in->tree),
                 .register_mode = c->register_mode,
         };

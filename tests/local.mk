@@ -1,0 +1,48 @@
+# Plans are compared in "make check"; what starts machines is run by ./check.
+plan_tests = \
+	%D%/plan/run
+dist_check_SCRIPTS += $(plan_tests)
+TESTS += $(plan_tests)
+AM_TESTS_ENVIRONMENT = NSPAWN=$(abs_top_builddir)/nspawn; export NSPAWN;
+
+EXTRA_DIST += \
+	check \
+	try \
+	.ci/run \
+	%D%/system/conftest.py \
+	%D%/system/harness.py \
+	%D%/system/test_bad_input.py \
+	%D%/system/test_boot.py \
+	%D%/system/test_crash.py \
+	%D%/system/test_differential.py \
+	%D%/system/test_exec.py \
+	%D%/system/test_options.py \
+	%D%/system/test_userns.py \
+	%D%/system/witness.py \
+	%D%/trees/build \
+	%D%/trees/stub-init.c
+EXTRA_DIST += \
+	%D%/plan/as-pid2.args %D%/plan/as-pid2.expected \
+	%D%/plan/binds-users.args %D%/plan/binds-users.expected \
+	%D%/plan/binds.args %D%/plan/binds.expected \
+	%D%/plan/boot-network.args %D%/plan/boot-network.expected \
+	%D%/plan/boot-users.args %D%/plan/boot-users.expected \
+	%D%/plan/boot.args %D%/plan/boot.expected \
+	%D%/plan/capabilities.args %D%/plan/capabilities.expected \
+	%D%/plan/command.args %D%/plan/command.expected \
+	%D%/plan/console-passive.args %D%/plan/console-passive.expected \
+	%D%/plan/console-pipe.args %D%/plan/console-pipe.expected \
+	%D%/plan/environment.args %D%/plan/environment.expected \
+	%D%/plan/filter.args %D%/plan/filter.expected \
+	%D%/plan/identity.args %D%/plan/identity.expected \
+	%D%/plan/json.args %D%/plan/json.expected \
+	%D%/plan/kept-unit.args %D%/plan/kept-unit.expected \
+	%D%/plan/limits.args %D%/plan/limits.expected \
+	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
+	%D%/plan/read-only.args %D%/plan/read-only.expected \
+	%D%/plan/refused.args %D%/plan/refused.expected \
+	%D%/plan/scope.args %D%/plan/scope.expected \
+	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
+	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
+	%D%/plan/users-map.args %D%/plan/users-map.expected \
+	%D%/plan/users-off.args %D%/plan/users-off.expected
