@@ -98,7 +98,9 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
         char control[CMSG_SPACE(sizeof(int) * CHANNEL_MAX_FDS)] __attribute__((aligned(8)));
         struct channel_message m = { .type = 0 };
         struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
-        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+        struct msghdr header = { .msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control,
                                  .msg_controllen = sizeof(control) };
         size_t n_fds = 0;
         ssize_t n;

@@ -29,7 +29,7 @@ int idmap_parse(const char *text, struct idmap *ret)
                 return r;
         if (base + count > UINT32_MAX)
                 return -ERANGE;
-        *ret = (struct idmap) { .base = (uint32_t) base, .count = (uint32_t) count };
+        *ret = (struct idmap){ .base = (uint32_t) base, .count = (uint32_t) count };
         return 0;
 }
 

@@ -91,9 +91,8 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
         if (!copy)
                 return -ENOMEM;
         for (int i = 0; i < LOCK_TRIES; i++) {
-                int fd CLEANUP_FD = open(path,
-                                         O_RDWR | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC,
-                                         0600);
+                int fd CLEANUP_FD =
+                        open(path, O_RDWR | O_CREAT | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC, 0600);
                 int r;
 
                 if (fd < 0)
@@ -108,8 +107,9 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
                         return r;
                 if (!still_has_name(fd))
                         continue;
-                *ret = (struct lock_file) { .path = TAKE_PTR(copy), .fd = TAKE_FD(fd),
-                                             .kind = kind };
+                *ret = (struct lock_file){ .path = TAKE_PTR(copy),
+                                           .fd = TAKE_FD(fd),
+                                           .kind = kind };
                 return 0;
         }
         return -EBUSY;
@@ -131,7 +131,7 @@ int lock_file_acquire_waiting(const char *path, struct lock_file *ret)
                 int r = set_lock(fd, F_WRLCK);
 
                 if (r >= 0) {
-                        *ret = (struct lock_file) { .path = NULL, .fd = TAKE_FD(fd) };
+                        *ret = (struct lock_file){ .path = NULL, .fd = TAKE_FD(fd) };
                         return 0;
                 }
                 if (r != -EAGAIN && r != -EACCES)

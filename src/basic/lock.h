@@ -17,7 +17,10 @@ struct lock_file {
         enum lock_kind kind;
 };
 
-#define LOCK_FILE_NULL { .path = NULL, .fd = -1 }
+#define LOCK_FILE_NULL                                                                             \
+        {                                                                                          \
+                .path = NULL, .fd = -1                                                             \
+        }
 #define CLEANUP_LOCK_FILE CLEANUP(lock_file_release)
 
 /*

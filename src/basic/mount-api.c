@@ -92,8 +92,10 @@ int mount_new_at(const struct mount_description *d, const char *path)
         static const struct {
                 unsigned attribute;
                 unsigned long flag;
-        } flags[] = { { MOUNT_RDONLY, MS_RDONLY }, { MOUNT_NOSUID, MS_NOSUID },
-                      { MOUNT_NODEV, MS_NODEV },   { MOUNT_NOEXEC, MS_NOEXEC },
+        } flags[] = { { MOUNT_RDONLY, MS_RDONLY },
+                      { MOUNT_NOSUID, MS_NOSUID },
+                      { MOUNT_NODEV, MS_NODEV },
+                      { MOUNT_NOEXEC, MS_NOEXEC },
                       { MOUNT_STRICTATIME, MS_STRICTATIME },
                       { MOUNT_NOSYMFOLLOW, MS_NOSYMFOLLOW } };
         unsigned long set = 0;
@@ -130,7 +132,8 @@ int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation p
                 [PROPAGATION_SLAVE] = MS_SLAVE,
                 [PROPAGATION_SHARED] = MS_SHARED,
         };
-        struct mount_attr attr = { .attr_set = set, .attr_clr = clear,
+        struct mount_attr attr = { .attr_set = set,
+                                   .attr_clr = clear,
                                    .propagation = kernel_values[propagation] };
 
         /* The access time modes are one field: to set one, the field is cleared as a whole. */

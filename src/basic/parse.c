@@ -63,9 +63,9 @@ int parse_boolean(const char *text, bool *ret)
                 const char *word;
                 bool value;
         } words[] = {
-                { "1", true },   { "yes", true },  { "y", true },   { "true", true },
-                { "t", true },   { "on", true },   { "0", false },  { "no", false },
-                { "n", false },  { "false", false }, { "f", false }, { "off", false },
+                { "1", true },  { "yes", true },    { "y", true },  { "true", true },
+                { "t", true },  { "on", true },     { "0", false }, { "no", false },
+                { "n", false }, { "false", false }, { "f", false }, { "off", false },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -104,9 +104,8 @@ static uint64_t read_time_unit(const char **p)
                 const char *name;
                 uint64_t us;
         } units[] = {
-                { "us", 1 },         { "ms", 1000 },         { "sec", 1000000 },
-                { "s", 1000000 },    { "min", 60000000 },    { "m", 60000000 },
-                { "h", 3600000000 }, { "d", 86400000000 },
+                { "us", 1 },         { "ms", 1000 },    { "sec", 1000000 },  { "s", 1000000 },
+                { "min", 60000000 }, { "m", 60000000 }, { "h", 3600000000 }, { "d", 86400000000 },
         };
         size_t n = 0;
 

@@ -40,8 +40,8 @@ int process_wait(int pidfd, struct process_end *ret)
         while (waitid(P_PIDFD, (id_t) pidfd, &info, WEXITED | __WALL) < 0)
                 if (errno != EINTR)
                         return -errno;
-        *ret = (struct process_end) { .exited = info.si_code == CLD_EXITED,
-                                      .status = info.si_status };
+        *ret = (struct process_end){ .exited = info.si_code == CLD_EXITED,
+                                     .status = info.si_status };
         return 0;
 }
 

@@ -15,7 +15,10 @@ struct strbuf {
         bool failed;
 };
 
-#define STRBUF_NULL { .text = NULL }
+#define STRBUF_NULL                                                                                \
+        {                                                                                          \
+                .text = NULL                                                                       \
+        }
 #define CLEANUP_STRBUF CLEANUP(strbuf_done)
 
 void strbuf_done(struct strbuf *b);

@@ -50,7 +50,8 @@ int strv_add(char ***list, const char *text)
 
 int strv_add_all(char ***list, char *const *other)
 {
-        STRV_FOREACH(item, other) {
+        STRV_FOREACH(item, other)
+        {
                 int r = strv_add(list, *item);
 
                 if (r < 0)
@@ -71,8 +72,8 @@ char **strv_copy(char *const *list)
 bool strv_contains(char *const *list, const char *text)
 {
         STRV_FOREACH(item, list)
-                if (streq(*item, text))
-                        return true;
+        if (streq(*item, text))
+                return true;
         return false;
 }
 
@@ -101,8 +102,8 @@ const char *strv_env_get(char *const *list, const char *name)
         size_t n = strlen(name);
 
         STRV_FOREACH(item, list)
-                if (strncmp(*item, name, n) == 0 && (*item)[n] == '=')
-                        return *item + n + 1;
+        if (strncmp(*item, name, n) == 0 && (*item)[n] == '=')
+                return *item + n + 1;
         return NULL;
 }
 

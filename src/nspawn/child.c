@@ -263,8 +263,8 @@ static int step_environment(struct child *c)
         if (r >= 0 && name)
                 r = set_variable(&c->environment, "LOGNAME", name);
         STRV_FOREACH(item, c->plan->config->environment)
-                if (r >= 0)
-                        r = strv_env_set(&c->environment, *item);
+        if (r >= 0)
+                r = strv_env_set(&c->environment, *item);
         return r < 0 ? child_failed(c, r, "make the environment") : 0;
 }
 
@@ -347,8 +347,9 @@ static int step_directory(struct child *c)
         /* A home directory may be missing; a directory that was asked for may not. */
         if (!c->plan->working_directory && chdir("/") == 0)
                 return 0;
-        return failure_set(&c->failure, -errno, "Cannot change to the directory '%s' (--chdir=): %s.",
-                           path, error_text(errno));
+        return failure_set(&c->failure, -errno,
+                           "Cannot change to the directory '%s' (--chdir=): %s.", path,
+                           error_text(errno));
 }
 
 static int step_descriptors(struct child *c)
@@ -414,7 +415,8 @@ static int exec_command(struct child *c)
                 (void) execve(name, c->plan->argv, c->environment);
                 error = errno;
         } else if (strv_split(path ? path : "/bin:/usr/bin", ":", &folders) >= 0)
-                STRV_FOREACH(folder, folders) {
+                STRV_FOREACH(folder, folders)
+                {
                         char *full CLEANUP_FREE = NULL;
 
                         if (asprintf(&full, "%s/%s", *folder, name) < 0)
@@ -460,8 +462,8 @@ static const struct step set_up_steps[] = {
 
 /* As the process that becomes the payload; with the stub that is its child. */
 static const struct step payload_steps[] = {
-        { step_filter },      /* loading it needs CAP_SYS_ADMIN, which the next rows may drop */
-        { step_bounding },    /* needs CAP_SETPCAP */
+        { step_filter },   /* loading it needs CAP_SYS_ADMIN, which the next rows may drop */
+        { step_bounding }, /* needs CAP_SETPCAP */
         { step_privileges },
         { step_directory },   /* as the user, who may not be able to look everywhere */
         { step_descriptors }, /* last: the channel has to carry every earlier failure */

@@ -11,7 +11,7 @@ struct child_inputs {
         const struct seccomp_program *filter;
         int channel_fd;
         bool wait_for_namespaces; /* MSG_NAMESPACES will come */
-        int console_fd; /* becomes the standard streams; -1: the caller's are kept */
+        int console_fd;           /* becomes the standard streams; -1: the caller's are kept */
         char **host_environment;  /* ours, as the kernel placed it */
 };
 

@@ -47,8 +47,8 @@ int acl_shift(void *acl, size_t size, uid_t base)
                 return -EINVAL;
         n = (size - sizeof(header)) / sizeof(struct posix_acl_xattr_entry);
         for (size_t i = 0; i < n; i++) {
-                char *place = (char *) acl + sizeof(header) +
-                              i * sizeof(struct posix_acl_xattr_entry);
+                char *place =
+                        (char *) acl + sizeof(header) + i * sizeof(struct posix_acl_xattr_entry);
                 struct posix_acl_xattr_entry entry;
                 uint32_t id;
 
@@ -123,8 +123,7 @@ static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned d
                 return 0;
         r = shift_file(s, fd, &st);
         if (r >= 0 && S_ISDIR(st.st_mode)) {
-                int inner = openat(dir_fd, name,
-                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                int inner = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = inner < 0 ? -errno : shift_directory(s, inner, depth + 1);
         }

@@ -8,7 +8,7 @@
 
 void config_init(struct container_config *c)
 {
-        *c = (struct container_config) {
+        *c = (struct container_config){
                 .tmpfs_on_tmp = true,
                 .lock_tree = true,
                 .check_os_release = true,
@@ -39,7 +39,7 @@ void config_done(struct container_config *c)
                 custom_mount_done(&c->custom_mounts[i]);
         free(c->custom_mounts);
         free(c->service);
-        *c = (struct container_config) { .action = ACTION_RUN };
+        *c = (struct container_config){ .action = ACTION_RUN };
 }
 
 const char *console_mode_name(enum console_mode mode)

@@ -18,11 +18,11 @@
 enum start_mode { START_COMMAND, START_AS_PID2, START_BOOT };
 
 enum userns_mode {
-        USERNS_NO,       /* the host's ids */
+        USERNS_NO,        /* the host's ids */
         USERNS_FROM_ROOT, /* base is the owner of the root directory */
-        USERNS_PICK,     /* a free range, from the name's hash first */
-        USERNS_IDENTITY, /* 0…65535 to themselves: capabilities are confined, ids are not */
-        USERNS_FIXED,    /* base and count as given */
+        USERNS_PICK,      /* a free range, from the name's hash first */
+        USERNS_IDENTITY,  /* 0…65535 to themselves: capabilities are confined, ids are not */
+        USERNS_FIXED,     /* base and count as given */
 };
 
 enum ownership {
@@ -123,7 +123,7 @@ struct container_config {
         bool system_call_filter_off;
         enum api_vfs_mode api_vfs;
         unsigned n_listen_fds; /* sockets passed on, from number 3 (sd_listen_fds(3)) */
-        char *service; /* name towards the guest and the registry */
+        char *service;         /* name towards the guest and the registry */
 };
 
 /* Sets the defaults. */
@@ -140,5 +140,5 @@ int config_validate(const struct container_config *c, struct failure *failure);
 const char *console_mode_name(enum console_mode mode);
 const char *ownership_name(enum ownership ownership);
 const char *start_mode_name(enum start_mode mode);
-const char *limit_name(int resource); /* "NOFILE"; NULL if there is no such limit */
+const char *limit_name(int resource);  /* "NOFILE"; NULL if there is no such limit */
 int limit_from_name(const char *name); /* with or without RLIMIT_; -EINVAL */

@@ -36,7 +36,7 @@ static void stream_open(struct console_stream *s, int fd, int flags)
 
         if (isatty(fd) || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)))
                 copy = terminal_reopen(fd, flags | O_NONBLOCK);
-        *s = (struct console_stream) { .fd = copy >= 0 ? copy : fd, .owned = copy >= 0 };
+        *s = (struct console_stream){ .fd = copy >= 0 ? copy : fd, .owned = copy >= 0 };
 }
 
 int console_init(struct console *c, enum console_mode mode, int take_master, int take_slave)
@@ -196,11 +196,11 @@ size_t console_poll(const struct console *c, struct pollfd *fds)
         if (c->n_to_guest > 0)
                 master |= POLLOUT;
         if (master)
-                fds[n++] = (struct pollfd) { .fd = c->master, .events = master };
+                fds[n++] = (struct pollfd){ .fd = c->master, .events = master };
         if (!c->in.finished && c->n_to_guest < CONSOLE_BUFFER_SIZE)
-                fds[n++] = (struct pollfd) { .fd = c->in.fd, .events = POLLIN };
+                fds[n++] = (struct pollfd){ .fd = c->in.fd, .events = POLLIN };
         if (!c->out.finished && c->n_from_guest > 0)
-                fds[n++] = (struct pollfd) { .fd = c->out.fd, .events = POLLOUT };
+                fds[n++] = (struct pollfd){ .fd = c->out.fd, .events = POLLOUT };
         return n;
 }
 

@@ -36,12 +36,15 @@ struct console {
         bool raw;
         char *to_guest, *from_guest; /* buffers of CONSOLE_BUFFER_SIZE */
         size_t n_to_guest, n_from_guest, from_guest_done;
-        unsigned escapes;          /* ^] in a row */
-        uint64_t escape_start_ms;  /* when the first of them came */
-        char last_byte;            /* written to the caller, for the final line end */
+        unsigned escapes;         /* ^] in a row */
+        uint64_t escape_start_ms; /* when the first of them came */
+        char last_byte;           /* written to the caller, for the final line end */
 };
 
-#define CONSOLE_NULL { .master = -1, .slave = -1, .in = { .fd = -1 }, .out = { .fd = -1 } }
+#define CONSOLE_NULL                                                                               \
+        {                                                                                          \
+                .master = -1, .slave = -1, .in = { .fd = -1 }, .out = {.fd = -1 }                  \
+        }
 
 /*
  * Takes the terminal's @master; it must be non-blocking. In interactive mode the caller's terminal

@@ -51,13 +51,15 @@ struct run {
         struct ids ids;
         int signal_fd;
         struct container_plan plan; /* of the first boot, as far as it was made already */
-        struct id128 uuid; /* drawn once: a reboot does not change who the machine is */
+        struct id128 uuid;          /* drawn once: a reboot does not change who the machine is */
         bool root_is_mapped;
 };
 
 #define RUN_NULL                                                                                   \
-        { .tree = { .fd = -1 }, .tree_lock = LOCK_FILE_NULL, .inode_lock = LOCK_FILE_NULL,         \
-          .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true }
+        {                                                                                          \
+                .tree = { .fd = -1 }, .tree_lock = LOCK_FILE_NULL, .inode_lock = LOCK_FILE_NULL,   \
+                .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true                           \
+        }
 
 static void run_done(struct run *run)
 {
@@ -90,8 +92,8 @@ static void info(const struct run *run, const char *format, ...)
 /* The directories in which machines are looked for by name. */
 static int find_machine_directory(const char *machine, char **ret, struct failure *failure)
 {
-        static const char *const folders[] = { "/etc/machines", "/run/machines",
-                                               "/var/lib/machines", "/var/lib/container",
+        static const char *const folders[] = { "/etc/machines",           "/run/machines",
+                                               "/var/lib/machines",       "/var/lib/container",
                                                "/usr/local/lib/machines", "/usr/lib/machines" };
 
         for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
@@ -116,8 +118,9 @@ static int decide_directory(const struct container_config *config, char **ret,
         if (!config->directory && config->machine)
                 return find_machine_directory(config->machine, ret, failure);
         if (path_make_absolute(config->directory ? config->directory : ".", ret) < 0)
-                return failure_set(failure, -ENOENT, "The working directory is gone. Give the "
-                                                     "root directory with --directory=.");
+                return failure_set(failure, -ENOENT,
+                                   "The working directory is gone. Give the "
+                                   "root directory with --directory=.");
         return 0;
 }
 
@@ -131,8 +134,8 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = decide_directory(run->config, &directory, failure);
         if (r >= 0)
-                r = tree_facts_read(directory, &run->host,
-                                    run->config->start_mode == START_BOOT, &run->tree, failure);
+                r = tree_facts_read(directory, &run->host, run->config->start_mode == START_BOOT,
+                                    &run->tree, failure);
         if (r < 0)
                 return r;
         if (streq(run->tree.path, "/"))
@@ -218,8 +221,8 @@ static int lock_tree(struct run *run, struct failure *failure)
         if (asprintf(&path, "%.*s.#%s.lck", (int) (name - run->tree.path), run->tree.path, name) <
                     0 ||
             asprintf(&inode_path, LOCK_FOLDER "/inode-%llu:%llu",
-                     (unsigned long long) run->tree.device, (unsigned long long) run->tree.inode) <
-                    0)
+                     (unsigned long long) run->tree.device,
+                     (unsigned long long) run->tree.inode) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         r = acquire(run, path, &run->tree_lock, failure);
         if (r < 0)
@@ -393,8 +396,8 @@ static int supervise(struct boot *b, struct failure *failure)
 {
         struct container *c = &b->container;
         enum step_answer answer = GO_ON;
-        int timeout_ms = b->watchdog_us ? (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000))
-                                        : -1;
+        int timeout_ms =
+                b->watchdog_us ? (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000)) : -1;
 
         while (answer == GO_ON) {
                 struct pollfd fds[MAX_POLL] = {
@@ -441,8 +444,8 @@ static void read_watchdog(struct boot *b)
         unsigned long value = 0, owner = 0;
 
         if (us && parse_ulong(us, 1, UINT64_C(86400000000), &value) >= 0 &&
-            (!pid || (parse_ulong(pid, 1, INT32_MAX, &owner) >= 0 &&
-                      owner == (unsigned long) getpid())))
+            (!pid ||
+             (parse_ulong(pid, 1, INT32_MAX, &owner) >= 0 && owner == (unsigned long) getpid())))
                 b->watchdog_us = value;
 }
 
@@ -509,9 +512,9 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
         while (notify_receive_pending(c->notify_fd))
                 (void) on_notify(b);
         *ret = outcome_of(&b->end);
-        notify("STOPPING=1\nSTATUS=%s",
-               *ret == OUTCOME_REBOOT && b->plan->config->keep_unit ? "Restarting..."
-                                                                    : "Terminating...");
+        notify("STOPPING=1\nSTATUS=%s", *ret == OUTCOME_REBOOT && b->plan->config->keep_unit
+                                                ? "Restarting..."
+                                                : "Terminating...");
         console_drain(&c->console, !b->run->config->quiet && b->plan->console != CONSOLE_PIPE);
         console_done(&c->console);
         return 0;
@@ -604,7 +607,7 @@ static void greet(const struct run *run)
         info(run, "Spawning container %s on %s.", run->machine, run->tree.path);
         if (run->plan.console == CONSOLE_INTERACTIVE)
                 info(run, "Press Ctrl-] three times within 1s to kill container; two times "
-                             "followed by r to reboot it, by p to power it off.");
+                          "followed by r to reboot it, by p to power it off.");
         if (config->keep_unit && config->properties)
                 log_warning("--property= has no effect with --keep-unit, ignoring.");
         if (config->keep_unit && config->slice)
@@ -632,8 +635,7 @@ int container_run(const struct container_config *config, char **host_environment
         status = r < 0 ? EXIT_FAILURE : exit_status(&run, outcome, status);
         run_done(&run);
         if (r < 0)
-                (void) log_error(r, "%s",
-                                 failure.error ? failure.text : error_text(r));
+                (void) log_error(r, "%s", failure.error ? failure.text : error_text(r));
         return status;
 }
 

@@ -119,8 +119,10 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
                 int r = make_base_link(root_fd, links[i], owner);
 
                 if (r < 0)
-                        return failure_set(failure, r, "Cannot create the link '/%s' in the tree: "
-                                           "%s.", links[i], error_text(r));
+                        return failure_set(failure, r,
+                                           "Cannot create the link '/%s' in the tree: "
+                                           "%s.",
+                                           links[i], error_text(r));
         }
         return 0;
 }

@@ -23,7 +23,7 @@ void host_facts_done(struct host_facts *facts)
 {
         strv_free(facts->os_release_environment);
         free(facts->localtime_zone);
-        *facts = (struct host_facts) { .host = HOST_NATIVE };
+        *facts = (struct host_facts){ .host = HOST_NATIVE };
 }
 
 void tree_facts_done(struct tree_facts *facts)
@@ -38,10 +38,14 @@ static void read_nodes(struct host_facts *facts)
         /* The first six are on every host, with numbers that never change (kernel's
          * admin-guide/devices); the others come and go with modules. */
         const struct node_fact nodes[N_STANDARD_NODES] = {
-                { "null", true, 0666, makedev(1, 3) },    { "zero", true, 0666, makedev(1, 5) },
-                { "full", true, 0666, makedev(1, 7) },    { "random", true, 0666, makedev(1, 8) },
-                { "urandom", true, 0666, makedev(1, 9) }, { "tty", true, 0666, makedev(5, 0) },
-                { .name = "net/tun" },                    { .name = "fuse" },
+                { "null", true, 0666, makedev(1, 3) },
+                { "zero", true, 0666, makedev(1, 5) },
+                { "full", true, 0666, makedev(1, 7) },
+                { "random", true, 0666, makedev(1, 8) },
+                { "urandom", true, 0666, makedev(1, 9) },
+                { "tty", true, 0666, makedev(5, 0) },
+                { .name = "net/tun" },
+                { .name = "fuse" },
         };
 
         for (size_t i = 0; i < N_STANDARD_NODES; i++) {
@@ -120,8 +124,8 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         static const char stub[] = "/run/systemd/resolve/stub-resolv.conf";
         struct host_facts facts = {
                 .host = host_detect(),
-                .user_namespaces = c->userns_mode == USERNS_NO ||
-                                   access("/proc/self/ns/user", F_OK) == 0,
+                .user_namespaces =
+                        c->userns_mode == USERNS_NO || access("/proc/self/ns/user", F_OK) == 0,
                 .stdin_is_terminal = isatty(STDIN_FILENO),
                 .stdout_is_terminal = isatty(STDOUT_FILENO),
                 .term = getenv("TERM"),
@@ -155,8 +159,8 @@ static int read_machine_id(struct tree_facts *facts)
                 return r == -ENOMEM ? r : 0;
         text[strcspn(text, " \n")] = '\0';
         /* Empty and "uninitialized" mean that the guest shall get one (machine-id(5)). */
-        facts->machine_id_set = id128_parse(text, &facts->machine_id) >= 0 &&
-                                !id128_is_null(&facts->machine_id);
+        facts->machine_id_set =
+                id128_parse(text, &facts->machine_id) >= 0 && !id128_is_null(&facts->machine_id);
         return 0;
 }
 
@@ -172,7 +176,8 @@ static bool tree_has_zone(int fd, const char *zone)
         char path[PATH_MAX];
 
         return zone &&
-               (size_t) snprintf(path, sizeof(path), "usr/share/zoneinfo/%s", zone) < sizeof(path) &&
+               (size_t) snprintf(path, sizeof(path), "usr/share/zoneinfo/%s", zone) <
+                       sizeof(path) &&
                tree_has(fd, path);
 }
 
@@ -237,8 +242,9 @@ struct source_fact *source_facts_read(const struct container_config *c)
                 if (c->custom_mounts[i].type != CUSTOM_BIND ||
                     stat(c->custom_mounts[i].source, &st) < 0)
                         continue;
-                facts[i] = (struct source_fact) { .exists = true, .mode = st.st_mode,
-                                                  .device = st.st_rdev };
+                facts[i] = (struct source_fact){ .exists = true,
+                                                 .mode = st.st_mode,
+                                                 .device = st.st_rdev };
         }
         return facts;
 }
@@ -252,8 +258,7 @@ int kernel_check(struct failure *failure)
             sscanf(MINIMUM_KERNEL, "%u.%u", &need_major, &need_minor) != 2 || /* NOLINT */
             sscanf(name.release, "%u.%u", &major_number, &minor_number) != 2) /* NOLINT */
                 return 0;
-        if (major_number > need_major ||
-            (major_number == need_major && minor_number >= need_minor))
+        if (major_number > need_major || (major_number == need_major && minor_number >= need_minor))
                 return 0;
         return failure_set(failure, -EOPNOTSUPP,
                            "This kernel is Linux %s; Linux %s or newer is needed. Boot a newer "

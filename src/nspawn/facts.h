@@ -32,9 +32,9 @@ struct host_facts {
         bool stdin_is_terminal, stdout_is_terminal;
         struct node_fact nodes[N_STANDARD_NODES];
         bool has_kcore;
-        const char *os_release_path; /* NULL: the host has none */
-        char **os_release_environment; /* container_host_id=debian, … */
-        struct rlimit nproc, sigpending; /* PID 1's */
+        const char *os_release_path;             /* NULL: the host has none */
+        char **os_release_environment;           /* container_host_id=debian, … */
+        struct rlimit nproc, sigpending;         /* PID 1's */
         const char *term, *colorterm, *no_color; /* the caller's; NULL if unset */
         bool has_resolv_conf;
         const char *resolv_conf_stub; /* systemd-resolved's file, NULL if it is not there */

@@ -11,11 +11,14 @@
 struct ids {
         bool user_namespace;
         struct idmap map;
-        struct lock_file range_lock; /* held while the container runs */
+        struct lock_file range_lock;    /* held while the container runs */
         struct lock_file password_lock; /* /etc/.pwd.lock, held until the container exists */
 };
 
-#define IDS_NULL { .range_lock = LOCK_FILE_NULL, .password_lock = LOCK_FILE_NULL }
+#define IDS_NULL                                                                                   \
+        {                                                                                          \
+                .range_lock = LOCK_FILE_NULL, .password_lock = LOCK_FILE_NULL                      \
+        }
 
 /*
  * What can be said about the range without taking it: the base that would be tried first.

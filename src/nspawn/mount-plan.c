@@ -40,7 +40,7 @@ void mount_plan_done(struct mount_plan *plan)
                 free(op->why);
         }
         free(plan->ops);
-        *plan = (struct mount_plan) { .n_ops = 0 };
+        *plan = (struct mount_plan){ .n_ops = 0 };
 }
 
 int mount_plan_find(const struct mount_plan *plan, const char *target)
@@ -53,21 +53,20 @@ int mount_plan_find(const struct mount_plan *plan, const char *target)
 
 const char *mount_phase_name(enum mount_phase phase)
 {
-        static const char *const names[] = { [PHASE_PREPARE] = "prepare",
-                                             [PHASE_MAPPED] = "mapped",
-                                             [PHASE_INSIDE] = "inside" };
+        static const char *const names[] = {
+                [PHASE_PREPARE] = "prepare", [PHASE_MAPPED] = "mapped", [PHASE_INSIDE] = "inside"
+        };
 
         return names[phase];
 }
 
 const char *mount_kind_name(enum mount_kind kind)
 {
-        static const char *const names[] = { [MOUNT_ROOT] = "root",
-                                             [MOUNT_NEW] = "new",
-                                             [MOUNT_BIND] = "bind",
-                                             [MOUNT_BIND_INSIDE] = "bind-inside",
-                                             [MOUNT_CHANGE] = "change",
-                                             [MOUNT_DETACH] = "detach" };
+        static const char *const names[] = {
+                [MOUNT_ROOT] = "root",     [MOUNT_NEW] = "new",
+                [MOUNT_BIND] = "bind",     [MOUNT_BIND_INSIDE] = "bind-inside",
+                [MOUNT_CHANGE] = "change", [MOUNT_DETACH] = "detach"
+        };
 
         return names[kind];
 }
@@ -167,20 +166,26 @@ failed:
 
 static void add_directory(struct builder *b, size_t op, const char *path, mode_t mode)
 {
-        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_DIRECTORY, .mode = mode,
-                                               .path = copy_text(b, path) });
+        add_entry(b, op,
+                  (struct tree_entry){
+                          .kind = ENTRY_DIRECTORY, .mode = mode, .path = copy_text(b, path) });
 }
 
 static void add_file(struct builder *b, size_t op, const char *path, mode_t mode, char *text)
 {
-        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_FILE, .mode = mode,
-                                               .path = copy_text(b, path), .text = text });
+        add_entry(b, op,
+                  (struct tree_entry){ .kind = ENTRY_FILE,
+                                       .mode = mode,
+                                       .path = copy_text(b, path),
+                                       .text = text });
 }
 
 static void add_link(struct builder *b, size_t op, const char *path, const char *target)
 {
-        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_LINK, .path = copy_text(b, path),
-                                               .text = copy_text(b, target) });
+        add_entry(b, op,
+                  (struct tree_entry){ .kind = ENTRY_LINK,
+                                       .path = copy_text(b, path),
+                                       .text = copy_text(b, target) });
 }
 
 /* Size and owner of a tmpfs that belongs to the container. */
@@ -199,15 +204,15 @@ static size_t add_tmpfs(struct builder *b, const char *target, const char *optio
         struct mount_op scratch;
 
         (void) add(b,
-                   &(struct mount_op) { .phase = PHASE_PREPARE,
-                                        .kind = MOUNT_NEW,
-                                        .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
-                                        .attributes = attributes,
-                                        .type = "tmpfs",
-                                        .source = (char *) "tmpfs",
-                                        .target = (char *) target,
-                                        .options = owned,
-                                        .why = (char *) why },
+                   &(struct mount_op){ .phase = PHASE_PREPARE,
+                                       .kind = MOUNT_NEW,
+                                       .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                       .attributes = attributes,
+                                       .type = "tmpfs",
+                                       .source = (char *) "tmpfs",
+                                       .target = (char *) target,
+                                       .options = owned,
+                                       .why = (char *) why },
                    &scratch);
         return b->plan.n_ops - 1;
 }
@@ -221,7 +226,7 @@ static void add_op(struct builder *b, const struct mount_op *op)
 
 static void plan_root(struct builder *b)
 {
-        add_op(b, &(struct mount_op) {
+        add_op(b, &(struct mount_op){
                           .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
                           .kind = MOUNT_ROOT,
                           .attributes = b->config->read_only ? MOUNT_RDONLY : 0,
@@ -238,17 +243,16 @@ static void plan_sys(struct builder *b)
         size_t op;
 
         if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK) {
-                add_op(b, &(struct mount_op) {
-                                  .phase = PHASE_PREPARE,
-                                  .kind = MOUNT_NEW,
-                                  .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
-                                  .attributes = b->config->api_vfs == API_VFS_WRITABLE
-                                                        ? LOCKED_DOWN
-                                                        : MOUNT_RDONLY | LOCKED_DOWN,
-                                  .type = "sysfs",
-                                  .source = (char *) "sysfs",
-                                  .target = (char *) "/sys",
-                                  .why = (char *) "default" });
+                add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                              .kind = MOUNT_NEW,
+                                              .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                              .attributes = b->config->api_vfs == API_VFS_WRITABLE
+                                                                    ? LOCKED_DOWN
+                                                                    : MOUNT_RDONLY | LOCKED_DOWN,
+                                              .type = "sysfs",
+                                              .source = (char *) "sysfs",
+                                              .target = (char *) "/sys",
+                                              .why = (char *) "default" });
                 return;
         }
         /* With a network of its own the container may change what belongs to it: the rest is
@@ -269,36 +273,36 @@ static void plan_sys_parts(struct builder *b)
 
         if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK)
                 return;
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                       .type = "sysfs",
-                                       .source = (char *) "sysfs",
-                                       .target = (char *) "/sys/full",
-                                       .why = (char *) "default with a private network" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                      .type = "sysfs",
+                                      .source = (char *) "sysfs",
+                                      .target = (char *) "/sys/full",
+                                      .why = (char *) "default with a private network" });
         for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
                 char *from CLEANUP_FREE = format_text(b, "/sys/full/%s", parts[i]);
                 char *to CLEANUP_FREE = format_text(b, "/sys/%s", parts[i]);
 
-                add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                               .kind = MOUNT_BIND_INSIDE,
-                                               .flags = MOUNT_OPTIONAL | MOUNT_INHERITS |
-                                                        MOUNT_OWN_TARGET,
-                                               .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                               .source = from,
-                                               .target = to,
-                                               .why = (char *) "default with a private network" });
+                add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                              .kind = MOUNT_BIND_INSIDE,
+                                              .flags = MOUNT_OPTIONAL | MOUNT_INHERITS |
+                                                       MOUNT_OWN_TARGET,
+                                              .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                              .source = from,
+                                              .target = to,
+                                              .why = (char *) "default with a private network" });
         }
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_DETACH,
-                                       .target = (char *) "/sys/full",
-                                       .why = (char *) "only its parts are shown" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_CHANGE,
-                                       .attributes = MOUNT_RDONLY,
-                                       .target = (char *) "/sys",
-                                       .why = (char *) "default with a private network" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_DETACH,
+                                      .target = (char *) "/sys/full",
+                                      .why = (char *) "only its parts are shown" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_CHANGE,
+                                      .attributes = MOUNT_RDONLY,
+                                      .target = (char *) "/sys",
+                                      .why = (char *) "default with a private network" });
 }
 
 static void plan_nodes(struct builder *b, size_t op)
@@ -309,10 +313,11 @@ static void plan_nodes(struct builder *b, size_t op)
 
                 if (!node->exists)
                         continue;
-                add_entry(b, op, (struct tree_entry) { .kind = ENTRY_DEVICE,
-                                                       .mode = S_IFCHR | node->mode,
-                                                       .device = node->device,
-                                                       .path = copy_text(b, node->name) });
+                add_entry(b, op,
+                          (struct tree_entry){ .kind = ENTRY_DEVICE,
+                                               .mode = S_IFCHR | node->mode,
+                                               .device = node->device,
+                                               .path = copy_text(b, node->name) });
                 path = format_text(b, "char/%u:%u", major(node->device), minor(node->device));
                 to = format_text(b, "../%s", node->name);
                 if (path && to)
@@ -330,8 +335,8 @@ static void plan_dev(struct builder *b)
                       { "stdout", "/proc/self/fd/1" },
                       { "stderr", "/proc/self/fd/2" },
                       { "ptmx", "pts/ptmx" } };
-        char *pts_options CLEANUP_FREE = format_text(
-                b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
+        char *pts_options CLEANUP_FREE =
+                format_text(b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
         size_t op = add_tmpfs(b, "/dev", "mode=0755,size=4m,nr_inodes=64k",
                               MOUNT_NOSUID | MOUNT_STRICTATIME, "default");
 
@@ -345,25 +350,25 @@ static void plan_dev(struct builder *b)
         if (b->choices->pty)
                 add_link(b, op, "console", "pts/0");
 
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET |
-                                                MOUNT_AT_ONCE,
-                                       .attributes = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME,
-                                       .type = "tmpfs",
-                                       .source = (char *) "tmpfs",
-                                       .target = (char *) "/dev/shm",
-                                       .options = (char *) "mode=01777,size=10%,nr_inodes=400k",
-                                       .why = (char *) "default" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_NOSUID | MOUNT_NOEXEC,
-                                       .type = "devpts",
-                                       .source = (char *) "devpts",
-                                       .target = (char *) "/dev/pts",
-                                       .options = pts_options,
-                                       .why = (char *) "default" });
+        add_op(b,
+               &(struct mount_op){ .phase = PHASE_INSIDE,
+                                   .kind = MOUNT_NEW,
+                                   .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
+                                   .attributes = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME,
+                                   .type = "tmpfs",
+                                   .source = (char *) "tmpfs",
+                                   .target = (char *) "/dev/shm",
+                                   .options = (char *) "mode=01777,size=10%,nr_inodes=400k",
+                                   .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_NOSUID | MOUNT_NOEXEC,
+                                      .type = "devpts",
+                                      .source = (char *) "devpts",
+                                      .target = (char *) "/dev/pts",
+                                      .options = pts_options,
+                                      .why = (char *) "default" });
 }
 
 static void plan_run_files(struct builder *b, size_t op)
@@ -372,12 +377,9 @@ static void plan_run_files(struct builder *b, size_t op)
                 const char *name;
                 enum entry_kind kind;
                 mode_t mode;
-        } inaccessible[] = { { "reg", ENTRY_FILE, 0 },
-                             { "dir", ENTRY_DIRECTORY, 0 },
-                             { "fifo", ENTRY_FIFO, 0 },
-                             { "sock", ENTRY_DEVICE, S_IFSOCK },
-                             { "chr", ENTRY_DEVICE, S_IFCHR },
-                             { "blk", ENTRY_DEVICE, S_IFBLK } };
+        } inaccessible[] = { { "reg", ENTRY_FILE, 0 },         { "dir", ENTRY_DIRECTORY, 0 },
+                             { "fifo", ENTRY_FIFO, 0 },        { "sock", ENTRY_DEVICE, S_IFSOCK },
+                             { "chr", ENTRY_DEVICE, S_IFCHR }, { "blk", ENTRY_DEVICE, S_IFBLK } };
         char uuid[ID128_TEXT_SIZE], boot_id[ID128_TEXT_SIZE];
 
         id128_to_uuid(&b->choices->uuid, uuid);
@@ -386,10 +388,10 @@ static void plan_run_files(struct builder *b, size_t op)
         add_directory(b, op, "host/inaccessible", 0755);
         for (size_t i = 0; i < ARRAY_SIZE(inaccessible); i++)
                 add_entry(b, op,
-                          (struct tree_entry) { .kind = inaccessible[i].kind,
-                                                .mode = inaccessible[i].mode,
-                                                .path = format_text(b, "host/inaccessible/%s",
-                                                                    inaccessible[i].name) });
+                          (struct tree_entry){ .kind = inaccessible[i].kind,
+                                               .mode = inaccessible[i].mode,
+                                               .path = format_text(b, "host/inaccessible/%s",
+                                                                   inaccessible[i].name) });
         add_file(b, op, "host/container-manager", 0444,
                  format_text(b, "%s\n", b->choices->service));
         add_file(b, op, "host/container-uuid", 0444, format_text(b, "%s\n", uuid));
@@ -397,10 +399,14 @@ static void plan_run_files(struct builder *b, size_t op)
         add_directory(b, op, "host/incoming", 0600);
         add_file(b, op, "host/proc-sys-kernel-random-boot-id", 0444,
                  format_text(b, "%s\n", boot_id));
-        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_FIFO, .mode = 0600,
-                                               .path = copy_text(b, "host/proc-kmsg") });
-        add_entry(b, op, (struct tree_entry) { .kind = ENTRY_SOCKET, .mode = 0200,
-                                               .path = copy_text(b, "host/notify") });
+        add_entry(b, op,
+                  (struct tree_entry){ .kind = ENTRY_FIFO,
+                                       .mode = 0600,
+                                       .path = copy_text(b, "host/proc-kmsg") });
+        add_entry(b, op,
+                  (struct tree_entry){ .kind = ENTRY_SOCKET,
+                                       .mode = 0200,
+                                       .path = copy_text(b, "host/notify") });
 }
 
 static void plan_run(struct builder *b)
@@ -411,30 +417,30 @@ static void plan_run(struct builder *b)
                               MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
 
         plan_run_files(b, op);
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_BIND_INSIDE,
-                                       .flags = MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                       .source = (char *) "/run/host",
-                                       .target = (char *) "/run/host",
-                                       .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_BIND_INSIDE,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                      .source = (char *) "/run/host",
+                                      .target = (char *) "/run/host",
+                                      .why = (char *) "default" });
         if (b->host->os_release_path)
-                add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
-                                               .kind = MOUNT_BIND,
-                                               .flags = MOUNT_OWN_TARGET,
-                                               .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                               .propagation = PROPAGATION_PRIVATE,
-                                               .source = (char *) b->host->os_release_path,
-                                               .target = (char *) "/run/host/os-release",
-                                               .why = (char *) "default" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_PREPARE,
-                                       .kind = MOUNT_BIND,
-                                       .flags = MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_RDONLY,
-                                       .propagation = PROPAGATION_SLAVE,
-                                       .source = incoming,
-                                       .target = (char *) "/run/host/incoming",
-                                       .why = (char *) "default: mounts added while running" });
+                add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                              .kind = MOUNT_BIND,
+                                              .flags = MOUNT_OWN_TARGET,
+                                              .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                              .propagation = PROPAGATION_PRIVATE,
+                                              .source = (char *) b->host->os_release_path,
+                                              .target = (char *) "/run/host/os-release",
+                                              .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                      .kind = MOUNT_BIND,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_RDONLY,
+                                      .propagation = PROPAGATION_SLAVE,
+                                      .source = incoming,
+                                      .target = (char *) "/run/host/incoming",
+                                      .why = (char *) "default: mounts added while running" });
 }
 
 static bool goes_into_api(const struct custom_mount *m)
@@ -453,30 +459,29 @@ static void plan_custom(struct builder *b, bool into_api)
                         continue;
                 if (m->type == CUSTOM_TMPFS) {
                         options = tmpfs_options(b, m->options ? m->options : "mode=0755");
-                        add_op(b, &(struct mount_op) {
-                                          .phase = PHASE_PREPARE,
-                                          .kind = MOUNT_NEW,
-                                          .flags = MOUNT_MAKE_TARGET,
-                                          .attributes = MOUNT_NODEV | MOUNT_STRICTATIME,
-                                          .type = "tmpfs",
-                                          .source = (char *) "tmpfs",
-                                          .target = m->destination,
-                                          .options = options,
-                                          .why = m->origin });
+                        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                                      .kind = MOUNT_NEW,
+                                                      .flags = MOUNT_MAKE_TARGET,
+                                                      .attributes = MOUNT_NODEV | MOUNT_STRICTATIME,
+                                                      .type = "tmpfs",
+                                                      .source = (char *) "tmpfs",
+                                                      .target = m->destination,
+                                                      .options = options,
+                                                      .why = m->origin });
                         continue;
                 }
-                add_op(b, &(struct mount_op) {
-                                  .phase = m->idmap != BIND_IDMAP_NONE && b->choices->user_namespace
-                                                   ? PHASE_MAPPED
-                                                   : PHASE_PREPARE,
-                                  .kind = MOUNT_BIND,
-                                  .flags = MOUNT_MAKE_TARGET,
-                                  .attributes = m->read_only ? MOUNT_RDONLY : 0,
-                                  .propagation = PROPAGATION_SLAVE,
-                                  .depth = m->recursive ? MOUNT_RECURSIVE : MOUNT_ONE,
-                                  .source = m->source,
-                                  .target = m->destination,
-                                  .why = m->origin });
+                add_op(b, &(struct mount_op){ .phase = m->idmap != BIND_IDMAP_NONE &&
+                                                                       b->choices->user_namespace
+                                                               ? PHASE_MAPPED
+                                                               : PHASE_PREPARE,
+                                              .kind = MOUNT_BIND,
+                                              .flags = MOUNT_MAKE_TARGET,
+                                              .attributes = m->read_only ? MOUNT_RDONLY : 0,
+                                              .propagation = PROPAGATION_SLAVE,
+                                              .depth = m->recursive ? MOUNT_RECURSIVE : MOUNT_ONE,
+                                              .source = m->source,
+                                              .target = m->destination,
+                                              .why = m->origin });
         }
 }
 
@@ -486,17 +491,17 @@ static void plan_etc(struct builder *b)
         const struct mount_choices *choices = b->choices;
 
         if (choices->localtime_bind)
-                add_op(b, &(struct mount_op) {
-                                  .phase = PHASE_PREPARE,
-                                  .kind = MOUNT_BIND,
-                                  .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET,
-                                  .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
-                                  .propagation = PROPAGATION_PRIVATE,
-                                  .source = (char *) choices->localtime_bind,
-                                  .target = (char *) "/etc/localtime",
-                                  .why = (char *) "--timezone=auto" });
+                add_op(b,
+                       &(struct mount_op){ .phase = PHASE_PREPARE,
+                                           .kind = MOUNT_BIND,
+                                           .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET,
+                                           .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
+                                           .propagation = PROPAGATION_PRIVATE,
+                                           .source = (char *) choices->localtime_bind,
+                                           .target = (char *) "/etc/localtime",
+                                           .why = (char *) "--timezone=auto" });
         if (choices->resolv_conf_bind)
-                add_op(b, &(struct mount_op) {
+                add_op(b, &(struct mount_op){
                                   .phase = PHASE_PREPARE,
                                   .kind = MOUNT_BIND,
                                   .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET | MOUNT_NOFOLLOW,
@@ -511,48 +516,49 @@ static void plan_etc(struct builder *b)
 static void add_proc_part(struct builder *b, const char *source, const char *target,
                           unsigned attributes, unsigned flags)
 {
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_BIND_INSIDE,
-                                       .flags = flags | MOUNT_OWN_TARGET,
-                                       .attributes = attributes,
-                                       .source = (char *) source,
-                                       .target = (char *) target,
-                                       .why = (char *) "default: protects the host's kernel" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_BIND_INSIDE,
+                                      .flags = flags | MOUNT_OWN_TARGET,
+                                      .attributes = attributes,
+                                      .source = (char *) source,
+                                      .target = (char *) target,
+                                      .why = (char *) "default: protects the host's kernel" });
 }
 
 static void plan_proc(struct builder *b)
 {
         static const char *const hidden[] = { "kallsyms", "kcore", "keys", "sysrq-trigger",
                                               "timer_list" };
-        static const char *const read_only[] = { "acpi", "apm", "asound", "bus",
-                                                 "fs",   "irq", "scsi" };
+        static const char *const read_only[] = {
+                "acpi", "apm", "asound", "bus", "fs", "irq", "scsi"
+        };
 
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_MAKE_TARGET,
-                                       .attributes = LOCKED_DOWN,
-                                       .type = "proc",
-                                       .source = (char *) "proc",
-                                       .target = (char *) "/proc",
-                                       .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_MAKE_TARGET,
+                                      .attributes = LOCKED_DOWN,
+                                      .type = "proc",
+                                      .source = (char *) "proc",
+                                      .target = (char *) "/proc",
+                                      .why = (char *) "default" });
         if (b->config->api_vfs == API_VFS_WRITABLE)
                 return;
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_BIND_INSIDE,
-                                       .flags = MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                                       .source = (char *) "/proc/sys",
-                                       .target = (char *) "/proc/sys",
-                                       .why = (char *) "default: protects the host's kernel" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_BIND_INSIDE,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                      .source = (char *) "/proc/sys",
+                                      .target = (char *) "/proc/sys",
+                                      .why = (char *) "default: protects the host's kernel" });
         if (b->config->private_network || b->config->api_vfs == API_VFS_NETWORK)
-                add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                               .kind = MOUNT_BIND_INSIDE,
-                                               .flags = MOUNT_OPTIONAL | MOUNT_OWN_TARGET,
-                                               .attributes = LOCKED_DOWN,
-                                               .attributes_cleared = MOUNT_RDONLY,
-                                               .source = (char *) "/proc/sys/net",
-                                               .target = (char *) "/proc/sys/net",
-                                               .why = (char *) "default with a private network" });
+                add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                              .kind = MOUNT_BIND_INSIDE,
+                                              .flags = MOUNT_OPTIONAL | MOUNT_OWN_TARGET,
+                                              .attributes = LOCKED_DOWN,
+                                              .attributes_cleared = MOUNT_RDONLY,
+                                              .source = (char *) "/proc/sys/net",
+                                              .target = (char *) "/proc/sys/net",
+                                              .why = (char *) "default with a private network" });
         for (size_t i = 0; i < ARRAY_SIZE(hidden); i++) {
                 char *target CLEANUP_FREE = format_text(b, "/proc/%s", hidden[i]);
 
@@ -574,50 +580,49 @@ static void plan_inside(struct builder *b)
 {
         plan_proc(b);
         plan_sys_parts(b);
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_TOLERATED | MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
-                                       .attributes = LOCKED_DOWN,
-                                       .type = "mqueue",
-                                       .source = (char *) "mqueue",
-                                       .target = (char *) "/dev/mqueue",
-                                       .why = (char *) "default" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_NEW,
-                                       .flags = MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
-                                       .attributes = LOCKED_DOWN,
-                                       .type = "cgroup2",
-                                       .source = (char *) "cgroup",
-                                       .target = (char *) "/sys/fs/cgroup",
-                                       .why = (char *) "default" });
-        add_op(b, &(struct mount_op) {
-                          .phase = PHASE_INSIDE,
-                          .kind = MOUNT_BIND_INSIDE,
-                          .flags = MOUNT_INHERITS | MOUNT_OWN_TARGET,
-                          .attributes = MOUNT_RDONLY | LOCKED_DOWN,
-                          .source = (char *) "/run/host/proc-sys-kernel-random-boot-id",
-                          .target = (char *) "/proc/sys/kernel/random/boot_id",
-                          .why = (char *) "default: each boot has an id of its own" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_BIND_INSIDE,
-                                       .flags = MOUNT_OWN_TARGET,
-                                       .attributes = MOUNT_NOSUID | MOUNT_NODEV,
-                                       .attributes_cleared = MOUNT_RDONLY | MOUNT_NOEXEC,
-                                       .source = (char *) "/run/host/proc-kmsg",
-                                       .target = (char *) "/proc/kmsg",
-                                       .why = (char *) "default: hides the host's kernel log" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_TOLERATED | MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
+                                      .attributes = LOCKED_DOWN,
+                                      .type = "mqueue",
+                                      .source = (char *) "mqueue",
+                                      .target = (char *) "/dev/mqueue",
+                                      .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
+                                      .attributes = LOCKED_DOWN,
+                                      .type = "cgroup2",
+                                      .source = (char *) "cgroup",
+                                      .target = (char *) "/sys/fs/cgroup",
+                                      .why = (char *) "default" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_BIND_INSIDE,
+                                      .flags = MOUNT_INHERITS | MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                      .source = (char *) "/run/host/proc-sys-kernel-random-boot-id",
+                                      .target = (char *) "/proc/sys/kernel/random/boot_id",
+                                      .why = (char *) "default: each boot has an id of its own" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_BIND_INSIDE,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = MOUNT_NOSUID | MOUNT_NODEV,
+                                      .attributes_cleared = MOUNT_RDONLY | MOUNT_NOEXEC,
+                                      .source = (char *) "/run/host/proc-kmsg",
+                                      .target = (char *) "/proc/kmsg",
+                                      .why = (char *) "default: hides the host's kernel log" });
         plan_custom(b, true);
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_CHANGE,
-                                       .propagation = PROPAGATION_SHARED,
-                                       .depth = MOUNT_RECURSIVE,
-                                       .target = (char *) "/",
-                                       .why = (char *) "default: as systemd expects it" });
-        add_op(b, &(struct mount_op) { .phase = PHASE_INSIDE,
-                                       .kind = MOUNT_CHANGE,
-                                       .propagation = PROPAGATION_SLAVE,
-                                       .target = (char *) "/run/host/incoming",
-                                       .why = (char *) "default: nothing goes back to the host" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_CHANGE,
+                                      .propagation = PROPAGATION_SHARED,
+                                      .depth = MOUNT_RECURSIVE,
+                                      .target = (char *) "/",
+                                      .why = (char *) "default: as systemd expects it" });
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_CHANGE,
+                                      .propagation = PROPAGATION_SLAVE,
+                                      .target = (char *) "/run/host/incoming",
+                                      .why = (char *) "default: nothing goes back to the host" });
 }
 
 int mount_plan_build(const struct container_config *c, const struct host_facts *host,

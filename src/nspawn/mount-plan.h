@@ -47,8 +47,8 @@ struct tree_entry {
 };
 
 enum mount_flags {
-        MOUNT_OPTIONAL = 1 << 0,   /* a missing source is fine */
-        MOUNT_TOLERATED = 1 << 1,  /* any failure is fine; the reason is in .why */
+        MOUNT_OPTIONAL = 1 << 0,       /* a missing source is fine */
+        MOUNT_TOLERATED = 1 << 1,      /* any failure is fine; the reason is in .why */
         MOUNT_UNLESS_MOUNTED = 1 << 2, /* not when the target is a mount point already */
         MOUNT_MAKE_TARGET = 1 << 3,    /* create the target if it is missing */
         MOUNT_NOFOLLOW = 1 << 4,       /* a link as target is not followed */
@@ -61,7 +61,7 @@ struct mount_op {
         enum mount_phase phase;
         enum mount_kind kind;
         unsigned flags;
-        unsigned attributes;        /* MOUNT_RDONLY | … to set */
+        unsigned attributes; /* MOUNT_RDONLY | … to set */
         unsigned attributes_cleared;
         enum mount_propagation propagation;
         enum mount_depth depth;
@@ -85,9 +85,9 @@ struct mount_choices {
         const char *service;
         struct id128 uuid, boot_id;
         bool user_namespace;
-        bool map_root; /* the tree is mounted with the container's id map */
+        bool map_root;     /* the tree is mounted with the container's id map */
         uint32_t uid_base; /* owner of what is made for the container: its root */
-        bool pty;      /* a console terminal exists */
+        bool pty;          /* a console terminal exists */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
         const char *localtime_target;
 };

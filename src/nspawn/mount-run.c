@@ -121,10 +121,10 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
 
 static struct mount_description describe(const struct mount_op *op)
 {
-        return (struct mount_description) { .type = op->type,
-                                            .source = op->source,
-                                            .options = op->options,
-                                            .attributes = op->attributes };
+        return (struct mount_description){ .type = op->type,
+                                           .source = op->source,
+                                           .options = op->options,
+                                           .attributes = op->attributes };
 }
 
 static int build_new(const struct mount_op *op, int *ret_context, struct failure *failure)
@@ -143,8 +143,8 @@ static int build_new(const struct mount_op *op, int *ret_context, struct failure
 
 static int set_up_copy(int fd, const struct mount_op *op)
 {
-        bool attributes = (op->attributes || op->attributes_cleared) &&
-                          !(op->flags & MOUNT_INHERITS);
+        bool attributes =
+                (op->attributes || op->attributes_cleared) && !(op->flags & MOUNT_INHERITS);
 
         if (!attributes && op->propagation == PROPAGATION_KEEP)
                 return 0;
@@ -168,8 +168,8 @@ static int build_copy(const struct mount_op *op, int dir_fd, const char *path,
 }
 
 /* Missing mount points are made from outside where the container's root may not write. */
-static int make_target(const struct mount_run *run, size_t index,
-                       const struct mount_run_options *o, struct failure *failure)
+static int make_target(const struct mount_run *run, size_t index, const struct mount_run_options *o,
+                       struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[index];
         struct stat st = { .st_mode = S_IFDIR };
@@ -180,9 +180,8 @@ static int make_target(const struct mount_run *run, size_t index,
                         return 0; /* lies in another mount, which is the container's own */
         if (run->fds[index] >= 0 && fstat(run->fds[index], &st) < 0)
                 return -errno;
-        fd = S_ISDIR(st.st_mode)
-                     ? root_make_directory(o->root_fd, op->target, 0755, o->tree_owner)
-                     : root_make_file(o->root_fd, op->target, o->tree_owner);
+        fd = S_ISDIR(st.st_mode) ? root_make_directory(o->root_fd, op->target, 0755, o->tree_owner)
+                                 : root_make_file(o->root_fd, op->target, o->tree_owner);
         if (fd < 0 && !(op->flags & MOUNT_TOLERATED))
                 return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.",
                                    op->target, op->why, error_text(fd));
@@ -232,9 +231,8 @@ static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
                    struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int fd CLEANUP_FD = op->kind == MOUNT_ROOT
-                                    ? build_copy(op, root_fd, "", failure)
-                                    : build_copy(op, AT_FDCWD, op->source, failure);
+        int fd CLEANUP_FD = op->kind == MOUNT_ROOT ? build_copy(op, root_fd, "", failure)
+                                                   : build_copy(op, AT_FDCWD, op->source, failure);
         int r;
 
         if (fd < 0)
@@ -326,8 +324,7 @@ static int open_target(const struct mount_op *op, int fd)
  * What the first process opens here it leaves open: all of it is close-on-exec, and the exec takes
  * everything at once.
  */
-static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts,
-                  struct failure *failure)
+static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
 {
         int target, r;
 
@@ -355,10 +352,9 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts,
             (target == -ENOENT && op->flags & MOUNT_OPTIONAL))
                 return 0;
         if (target < 0)
-                return failure_set(failure, r,
-                                   "Cannot open the mount point '%s' for '%s' (%s): %s.",
-                                   op->target, op->source ? op->source : op->type, op->why,
-                                   error_text(r));
+                return failure_set(
+                        failure, r, "Cannot open the mount point '%s' for '%s' (%s): %s.",
+                        op->target, op->source ? op->source : op->type, op->why, error_text(r));
         return mount_failed(op, r, NULL, failure);
 }
 
@@ -437,8 +433,7 @@ static int build_inside(struct mount_run *run, struct failure *failure)
         for (size_t i = 0; i < run->plan->n_ops; i++) {
                 const struct mount_op *op = &run->plan->ops[i];
 
-                if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE ||
-                    op->flags & MOUNT_AT_ONCE)
+                if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE || op->flags & MOUNT_AT_ONCE)
                         continue;
                 run->fds[i] = build_new(op, &run->contexts[i], failure);
                 if (run->fds[i] < 0)

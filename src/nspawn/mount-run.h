@@ -15,7 +15,7 @@
 
 struct mount_run {
         const struct mount_plan *plan;
-        int fds[MOUNT_RUN_MAX]; /* detached mounts by operation; -1: none (yet) */
+        int fds[MOUNT_RUN_MAX];      /* detached mounts by operation; -1: none (yet) */
         int contexts[MOUNT_RUN_MAX]; /* what new ones were configured by; closed together */
 };
 

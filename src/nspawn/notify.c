@@ -54,7 +54,8 @@ int notify_filter(const char *text, struct strbuf *forward)
 
         if (strv_split(text, "\n", &lines) < 0)
                 return -ENOMEM;
-        STRV_FOREACH(line, lines) {
+        STRV_FOREACH(line, lines)
+        {
                 const char *status = startswith(*line, "STATUS=");
 
                 if (streq(*line, "READY=1"))
@@ -99,7 +100,9 @@ int notify_receive(int fd, pid_t leader, struct strbuf *forward)
         char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)]
                 __attribute__((aligned(8)));
         struct iovec iov = { .iov_base = text, .iov_len = MESSAGE_MAX };
-        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+        struct msghdr header = { .msg_iov = &iov,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control,
                                  .msg_controllen = sizeof(control) };
         ssize_t n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         pid_t sender;

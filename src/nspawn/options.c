@@ -60,8 +60,8 @@ static int add_string(char ***list, const char *value, struct failure *failure)
 }
 
 /* Sets an enum from a list of words; "help" prints them. @numbers runs beside @words. */
-static int set_word(const struct setting *s, const char *const *words, const int *numbers,
-                    int *ret, struct failure *failure)
+static int set_word(const struct setting *s, const char *const *words, const int *numbers, int *ret,
+                    struct failure *failure)
 {
         struct strbuf known CLEANUP_STRBUF = STRBUF_NULL;
 
@@ -84,7 +84,7 @@ static int set_word(const struct setting *s, const char *const *words, const int
 static int set_action(struct container_config *c, const struct setting *s, struct failure *failure)
 {
         (void) failure;
-        c->action = streq(s->row->name, "help") ? ACTION_HELP
+        c->action = streq(s->row->name, "help")      ? ACTION_HELP
                     : streq(s->row->name, "version") ? ACTION_VERSION
                                                      : ACTION_DRY_RUN;
         return 0;
@@ -262,8 +262,7 @@ static int set_property(struct container_config *c, const struct setting *s,
                         struct failure *failure)
 {
         if (!strchr(s->value, '=') || s->value[0] == '=')
-                return bad_value(s, failure, -EINVAL,
-                                 "write NAME=VALUE, for example MemoryMax=1G");
+                return bad_value(s, failure, -EINVAL, "write NAME=VALUE, for example MemoryMax=1G");
         return add_string(&c->properties, s->value, failure);
 }
 
@@ -383,7 +382,8 @@ static int set_system_call_filter(struct container_config *c, const struct setti
 
         if (strv_split(s->value + deny, " \t\n", &words) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        STRV_FOREACH(word, words) {
+        STRV_FOREACH(word, words)
+        {
                 char term[128];
 
                 if ((size_t) snprintf(term, sizeof(term), "%s%s", deny ? "~" : "", *word) >=
@@ -453,8 +453,7 @@ static int set_limit(struct container_config *c, const struct setting *s, struct
         (void) snprintf(name, sizeof(name), "%.*s", (int) (equals - s->value), s->value);
         resource = limit_from_name(name);
         if (resource < 0)
-                return bad_value(s, failure, -EINVAL,
-                                 "there is no such limit; see --rlimit=help");
+                return bad_value(s, failure, -EINVAL, "there is no such limit; see --rlimit=help");
         colon = strchr(equals + 1, ':');
         n = colon ? (size_t) (colon - equals - 1) : strlen(equals + 1);
         if (n >= sizeof(soft))
@@ -468,7 +467,7 @@ static int set_limit(struct container_config *c, const struct setting *s, struct
         if (value.rlim_cur > value.rlim_max)
                 return bad_value(s, failure, -EINVAL,
                                  "the soft limit cannot be above the hard limit");
-        c->limits[resource] = (struct limit_setting) { .set = true, .value = value };
+        c->limits[resource] = (struct limit_setting){ .set = true, .value = value };
         return 0;
 }
 
@@ -521,7 +520,8 @@ static int parse_bind_options(const char *text, struct custom_mount *m)
 
         if (strv_split(text, ",", &words) < 0)
                 return -ENOMEM;
-        STRV_FOREACH(word, words) {
+        STRV_FOREACH(word, words)
+        {
                 if (streq(*word, "rbind"))
                         m->recursive = true;
                 else if (streq(*word, "norbind"))
@@ -542,7 +542,8 @@ static int parse_bind_options(const char *text, struct custom_mount *m)
 
 static int set_bind(struct container_config *c, const struct setting *s, struct failure *failure)
 {
-        struct custom_mount m = { .type = CUSTOM_BIND, .recursive = true,
+        struct custom_mount m = { .type = CUSTOM_BIND,
+                                  .recursive = true,
                                   .read_only = streq(s->row->name, "bind-ro") };
         char **parts CLEANUP_STRV = NULL;
         size_t n;
@@ -590,7 +591,10 @@ static int set_tmpfs(struct container_config *c, const struct setting *s, struct
 /* ---- the table --------------------------------------------------------------------------- */
 
 #define AT(name) offsetof(struct container_config, name)
-#define HEADING(text) { .help = (text) }
+#define HEADING(text)                                                                              \
+        {                                                                                          \
+                .help = (text)                                                                     \
+        }
 #define REPEAT OPTION_REPEATABLE
 #define TRUSTED OPTION_TRUSTED
 #define PLANNED OPTION_PLANNED, .apply = refuse_planned
@@ -814,7 +818,7 @@ void settings_done(struct settings *s)
         }
         free(s->list);
         strv_free(s->words);
-        *s = (struct settings) { .n = 0 };
+        *s = (struct settings){ .n = 0 };
 }
 
 static char *argv_origin(const struct option_row *row, const char *value)
@@ -865,7 +869,7 @@ static void make_getopt_tables(struct getopt_tables *t)
                 const struct option_row *row = &option_rows[i];
 
                 if (row->name)
-                        t->long_options[n++] = (struct option) {
+                        t->long_options[n++] = (struct option){
                                 .name = row->name,
                                 .has_arg = row->takes == TAKES_NOTHING    ? no_argument
                                            : row->takes == TAKES_OPTIONAL ? optional_argument
@@ -878,7 +882,7 @@ static void make_getopt_tables(struct getopt_tables *t)
                                 t->letters[k++] = ':';
                 }
         }
-        t->long_options[n] = (struct option) { .name = NULL };
+        t->long_options[n] = (struct option){ .name = NULL };
         t->letters[k] = '\0';
 }
 
@@ -1013,7 +1017,8 @@ static void help_row(struct strbuf *out, const struct option_row *row)
                 strbuf_add(out, "\n");
         for (size_t i = left.length >= HELP_COLUMN ? 0 : left.length; i < HELP_COLUMN; i++)
                 strbuf_add(out, " ");
-        strbuf_addf(out, "%s%s\n", row->help, row->flags & OPTION_PLANNED ? " (not built yet)" : "");
+        strbuf_addf(out, "%s%s\n", row->help,
+                    row->flags & OPTION_PLANNED ? " (not built yet)" : "");
 }
 
 void options_help(struct strbuf *out)

@@ -58,7 +58,7 @@ struct option_row {
         const char *name; /* without dashes; NULL for an option that has just a letter */
         char letter;      /* or 0 */
         enum option_takes takes;
-        const char *argument; /* as --help shows it */
+        const char *argument;      /* as --help shows it */
         const char *section, *key; /* in .nspawn files; NULL: command line only */
         unsigned flags;
         enum option_group group;
@@ -70,7 +70,7 @@ struct option_row {
 /* A value as it was given. */
 struct setting {
         const struct option_row *row;
-        char *value; /* NULL if none was given */
+        char *value;  /* NULL if none was given */
         char *origin; /* "--bind=/a:/b", "-u root", "web.nspawn:12" */
 };
 

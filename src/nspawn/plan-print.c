@@ -63,7 +63,8 @@ static void print_list(struct printer *p, const char *key, char *const *list)
                 strbuf_add(p->out, "\n");
         else
                 strbuf_add(p->out, "[");
-        STRV_FOREACH(item, list) {
+        STRV_FOREACH(item, list)
+        {
                 if (p->json) {
                         strbuf_add(p->out, first ? "" : ",");
                         strbuf_add_json(p->out, *item);
@@ -100,9 +101,9 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
         print_list(p, "command", plan->argv);
         print_string(p, "user", plan->user ? plan->user : "root");
         print_string(p, "working-directory",
-                     plan->working_directory                ? plan->working_directory
+                     plan->working_directory                        ? plan->working_directory
                      : plan->argv || plan->start_mode == START_BOOT ? "/"
-                                                            : "home");
+                                                                    : "home");
         print_string(p, "console", console_mode_name(plan->console));
         print_boolean(p, "read-only", plan->config->read_only);
 }
@@ -111,7 +112,8 @@ static void print_environment(struct printer *p, const struct container_plan *pl
 {
         char **list CLEANUP_STRV = NULL;
 
-        STRV_FOREACH(item, plan->environment) {
+        STRV_FOREACH(item, plan->environment)
+        {
                 bool random_id = startswith(*item, "container_uuid=") &&
                                  !plan->tree->machine_id_set && !plan->config->uuid_set;
 
@@ -119,8 +121,8 @@ static void print_environment(struct printer *p, const struct container_plan *pl
                         p->out->failed = true;
         }
         STRV_FOREACH(item, plan->config->environment)
-                if (strv_env_set(&list, *item) < 0)
-                        p->out->failed = true;
+        if (strv_env_set(&list, *item) < 0)
+                p->out->failed = true;
         print_list(p, "environment", list);
 }
 
@@ -132,7 +134,8 @@ static void print_ids(struct printer *p, const struct container_plan *plan)
                 strbuf_addf(&text, "0 %u %u", plan->idmap.base, plan->idmap.count);
         print_string(p, "id-map", plan->user_namespace ? strbuf_text(&text) : "the host's ids");
         if (plan->config->userns_mode == USERNS_PICK)
-                print_string(p, "id-map-note", "first candidate; the next free range if it is taken");
+                print_string(p, "id-map-note",
+                             "first candidate; the next free range if it is taken");
         print_string(p, "ownership", ownership_name(plan->ownership));
 }
 

@@ -76,15 +76,15 @@ static void decide_limits(const struct container_config *c, const struct host_fa
 
         for (int i = 0; i < RLIM_NLIMITS; i++)
                 limits[i] = unlimited;
-        limits[RLIMIT_CORE] = (struct rlimit) { 0, RLIM_INFINITY };
-        limits[RLIMIT_MEMLOCK] = (struct rlimit) { 8U << 20, 8U << 20 };
-        limits[RLIMIT_MSGQUEUE] = (struct rlimit) { 819200, 819200 };
-        limits[RLIMIT_NICE] = (struct rlimit) { 0, 0 };
-        limits[RLIMIT_NOFILE] = (struct rlimit) { 1024, 524288 };
+        limits[RLIMIT_CORE] = (struct rlimit){ 0, RLIM_INFINITY };
+        limits[RLIMIT_MEMLOCK] = (struct rlimit){ 8U << 20, 8U << 20 };
+        limits[RLIMIT_MSGQUEUE] = (struct rlimit){ 819200, 819200 };
+        limits[RLIMIT_NICE] = (struct rlimit){ 0, 0 };
+        limits[RLIMIT_NOFILE] = (struct rlimit){ 1024, 524288 };
         limits[RLIMIT_NPROC] = host->nproc;
-        limits[RLIMIT_RTPRIO] = (struct rlimit) { 0, 0 };
+        limits[RLIMIT_RTPRIO] = (struct rlimit){ 0, 0 };
         limits[RLIMIT_SIGPENDING] = host->sigpending;
-        limits[RLIMIT_STACK] = (struct rlimit) { 8U << 20, RLIM_INFINITY };
+        limits[RLIMIT_STACK] = (struct rlimit){ 8U << 20, RLIM_INFINITY };
         for (int i = 0; i < RLIM_NLIMITS; i++)
                 if (c->limits[i].set)
                         limits[i] = c->limits[i].value;
@@ -144,9 +144,9 @@ static int add_device(struct container_plan *plan, char type, int major_number, 
         if (!grown)
                 return -ENOMEM;
         plan->devices = grown;
-        grown[plan->n_devices++] = (struct device_rule) { .type = type, .major = major_number,
-                                                          .minor = minor_number,
-                                                          .access = access };
+        grown[plan->n_devices++] = (struct device_rule){
+                .type = type, .major = major_number, .minor = minor_number, .access = access
+        };
         return 0;
 }
 
@@ -162,9 +162,8 @@ static int add_bound_devices(const struct plan_inputs *in, struct container_plan
                         continue;
                 r = add_device(plan, character ? 'c' : 'b', (int) major(source->device),
                                (int) minor(source->device),
-                               in->config->custom_mounts[i].read_only
-                                       ? DEVICE_READ
-                                       : DEVICE_READ | DEVICE_WRITE);
+                               in->config->custom_mounts[i].read_only ? DEVICE_READ
+                                                                      : DEVICE_READ | DEVICE_WRITE);
                 if (r < 0)
                         return r;
         }
@@ -300,7 +299,7 @@ static void decide_namespaces(const struct container_config *c, struct container
 
 static void decide_scope(const struct container_config *c, struct container_plan *plan)
 {
-        plan->scope = (struct scope_spec) {
+        plan->scope = (struct scope_spec){
                 .machine = plan->machine,
                 .slice = c->slice ? c->slice : "machine.slice",
                 .keep_unit = c->keep_unit,
@@ -325,9 +324,9 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .uuid = in->tree->machine_id_set ? in->tree->machine_id
                         : c->uuid_set            ? c->uuid
                                                  : in->random_uuid,
-                .kill_signal = c->kill_signal         ? c->kill_signal
+                .kill_signal = c->kill_signal                ? c->kill_signal
                                : c->start_mode == START_BOOT ? SIGRTMIN + 3
-                                                      : 0,
+                                                             : 0,
                 .console = decide_console(c, in->host),
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,
@@ -344,13 +343,13 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
         if (plan.ownership == OWNERSHIP_AUTO &&
             (!in->root_is_mapped || in->tree->uid >= IDMAP_DEFAULT_COUNT))
                 plan.ownership = OWNERSHIP_CHOWN;
-        plan.filter = (struct seccomp_spec) { .retained_caps = plan.capabilities,
-                                              .terms = c->system_call_filter };
+        plan.filter = (struct seccomp_spec){ .retained_caps = plan.capabilities,
+                                             .terms = c->system_call_filter };
         decide_limits(c, in->host, plan.limits);
         decide_namespaces(c, &plan);
         STRV_FOREACH(assignment, c->properties)
-                if (r >= 0)
-                        r = property_set_add(&plan.properties, *assignment, failure);
+        if (r >= 0)
+                r = property_set_add(&plan.properties, *assignment, failure);
         if (r >= 0)
                 r = decide_strings(in, &plan);
         if (r >= 0)
@@ -379,5 +378,5 @@ void plan_done(struct container_plan *plan)
         mount_plan_done(&plan->mounts);
         property_set_done(&plan->properties);
         free(plan->devices);
-        *plan = (struct container_plan) { .machine = NULL };
+        *plan = (struct container_plan){ .machine = NULL };
 }

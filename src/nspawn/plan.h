@@ -26,11 +26,11 @@ struct container_plan {
         struct id128 boot_id; /* of the first boot; each reboot gets a new one */
 
         enum start_mode start_mode;
-        char **argv;        /* NULL: a shell, or init with the words */
-        char **environment; /* of the first process, besides HOME and the like */
-        char *user;         /* NULL: root */
+        char **argv;             /* NULL: a shell, or init with the words */
+        char **environment;      /* of the first process, besides HOME and the like */
+        char *user;              /* NULL: root */
         char *working_directory; /* NULL: the user's home for a shell, else "/" */
-        int kill_signal;    /* 0: none */
+        int kill_signal;         /* 0: none */
         enum console_mode console;
 
         bool user_namespace;

@@ -263,20 +263,19 @@ static const struct {
 } start_steps[] = {
         { get_filter },  /* may run a helper: before anything is made */
         { change_tree }, /* before its mounts are copied */
-        { make_propagate },
-        { prepare_mounts },
-        { open_kmsg },
-        { set_up_console },
-        { create_scope }, /* late: what failed before leaves no group behind */
-        { clone_child },
-        { set_up_namespaces },
+        { make_propagate }, { prepare_mounts },    { open_kmsg },
+        { set_up_console }, { create_scope }, /* late: what failed before leaves no group behind */
+        { clone_child },    { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,
                     char **host_environment, struct failure *failure)
 {
-        struct start s = { .container = c, .plan = plan, .filter = SECCOMP_PROGRAM_NULL,
-                           .child_channel_fd = -1, .host_environment = host_environment };
+        struct start s = { .container = c,
+                           .plan = plan,
+                           .filter = SECCOMP_PROGRAM_NULL,
+                           .child_channel_fd = -1,
+                           .host_environment = host_environment };
         int r = 0;
 
         *c = (struct container) CONTAINER_NULL;

@@ -16,13 +16,15 @@ struct container {
         int leader_pidfd;
         int notify_fd;
         int channel_fd;
-        int kmsg_fd; /* keeps the FIFO that stands for /proc/kmsg open */
+        int kmsg_fd;     /* keeps the FIFO that stands for /proc/kmsg open */
         char *propagate; /* directory of the host for mounts added later */
 };
 
 #define CONTAINER_NULL                                                                             \
-        { .scope = SCOPE_NULL, .console = CONSOLE_NULL, .leader_pidfd = -1, .notify_fd = -1,       \
-          .channel_fd = -1, .kmsg_fd = -1 }
+        {                                                                                          \
+                .scope = SCOPE_NULL, .console = CONSOLE_NULL, .leader_pidfd = -1, .notify_fd = -1, \
+                .channel_fd = -1, .kmsg_fd = -1                                                    \
+        }
 
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */
 #define START_CANNOT_MAP (-EMEDIUMTYPE)

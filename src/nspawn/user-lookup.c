@@ -23,8 +23,10 @@ static FILE *open_database(int root_fd, const char *path, char **ret_text)
 
 static int take_user(const struct passwd *p, struct user_entry *ret)
 {
-        *ret = (struct user_entry) { .uid = p->pw_uid, .gid = p->pw_gid,
-                                     .name = strdup(p->pw_name), .home = strdup(p->pw_dir) };
+        *ret = (struct user_entry){ .uid = p->pw_uid,
+                                    .gid = p->pw_gid,
+                                    .name = strdup(p->pw_name),
+                                    .home = strdup(p->pw_dir) };
         return ret->name && ret->home ? 0 : -ENOMEM;
 }
 
@@ -73,8 +75,9 @@ int user_lookup(int root_fd, const char *user, struct user_entry *ret)
         int r = find_user(root_fd, user, is_number, number, &entry);
 
         if (r == -ESRCH && is_number) {
-                entry = (struct user_entry) { .uid = number, .gid = number, .n_groups = 1,
-                                              .groups = { number } };
+                entry = (struct user_entry){
+                        .uid = number, .gid = number, .n_groups = 1, .groups = { number }
+                };
                 r = 0;
         } else if (r >= 0)
                 find_groups(root_fd, &entry);
@@ -90,5 +93,5 @@ void user_entry_done(struct user_entry *entry)
 {
         free(entry->name);
         free(entry->home);
-        *entry = (struct user_entry) { .name = NULL };
+        *entry = (struct user_entry){ .name = NULL };
 }

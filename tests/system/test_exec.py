@@ -459,7 +459,7 @@ def test_inaccessible_nodes(busybox):
 @pytest.mark.ours
 def test_run_host_as_newest(busybox):
     text = inside(busybox, "sh", "-c", "cd /run/host; stat -c '%n %a' container-manager "
-                  "container-uuid; ls -d proc-kmsg proc-sys-kernel-random-boot-id")
+                  "container-uuid; ls -1d proc-kmsg proc-sys-kernel-random-boot-id")
     assert lines_of(text) == ["container-manager 444", "container-uuid 444", "proc-kmsg",
                               "proc-sys-kernel-random-boot-id"]
 
