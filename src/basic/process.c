@@ -115,7 +115,7 @@ int process_capture(char *const *argv, size_t max, char **ret_output, size_t *re
         static char *const no_environment[] = { NULL };
         int out[2] = { -1, -1 }, pidfd CLEANUP_FD = -1;
         char *output CLEANUP_FREE = NULL;
-        struct process_end end;
+        struct process_end end = { .exited = false };
         size_t size = 0;
         int r;
 
@@ -126,7 +126,8 @@ int process_capture(char *const *argv, size_t max, char **ret_output, size_t *re
         r = process_spawn(argv, no_environment, -1, write_fd, &pidfd);
         if (r < 0)
                 return r;
-        write_fd = fd_close(write_fd);
+        /* Else we would wait for our own end of the pipe. */
+        write_fd = fd_close(write_fd); /* NOLINT(clang-analyzer-deadcode.DeadStores): cleanup */
         r = read_all(read_fd, max, &output, &size);
         if (r < 0)
                 (void) process_signal(pidfd, SIGKILL);

@@ -21,7 +21,7 @@ int root_open(int root_fd, const char *path, int flags, mode_t mode)
 {
         struct open_how how = {
                 .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
-                .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+                .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
                 .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
         };
         long fd = -1;

@@ -94,13 +94,13 @@ char *strbuf_take(struct strbuf *b)
 static size_t utf8_length(const unsigned char *s)
 {
         static const struct {
-                unsigned char mask, lead;
                 size_t n;
                 uint32_t min;
-        } forms[] = { { 0x80, 0x00, 1, 0 },
-                      { 0xe0, 0xc0, 2, 0x80 },
-                      { 0xf0, 0xe0, 3, 0x800 },
-                      { 0xf8, 0xf0, 4, 0x10000 } };
+                unsigned char mask, lead;
+        } forms[] = { { 1, 0, 0x80, 0x00 },
+                      { 2, 0x80, 0xe0, 0xc0 },
+                      { 3, 0x800, 0xf0, 0xe0 },
+                      { 4, 0x10000, 0xf8, 0xf0 } };
 
         for (size_t f = 0; f < ARRAY_SIZE(forms); f++) {
                 uint32_t c = s[0] & (unsigned char) ~forms[f].mask;

@@ -126,7 +126,7 @@ static int step_names(struct child *c)
 
 static int step_network(struct child *c)
 {
-        int r = c->plan->namespaces & CLONE_NEWNET ? loopback_up() : 0;
+        int r = (c->plan->namespaces & CLONE_NEWNET) ? loopback_up() : 0;
 
         return r < 0 ? child_failed(c, r, "bring the loopback interface up") : 0;
 }

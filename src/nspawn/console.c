@@ -127,6 +127,7 @@ static enum console_event read_caller(struct console *c)
 
 static void flush_from_guest(struct console *c)
 {
+        assert(c->from_guest);
         while (c->from_guest_done < c->n_from_guest) {
                 const char *start = c->from_guest + c->from_guest_done;
                 size_t rest = c->n_from_guest - c->from_guest_done;

@@ -13,7 +13,7 @@
 #include "basic/log.h"
 #include "basic/root.h"
 
-#define ETC_FILE_MAX (1024 * 1024)
+#define ETC_FILE_MAX ((size_t) 1024 * 1024)
 
 const char *etc_way_name(enum etc_way way)
 {

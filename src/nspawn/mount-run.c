@@ -341,10 +341,10 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
 
         if (r >= 0 && op->flags & MOUNT_UNLESS_MOUNTED) {
                 r = mount_is_root(target);
-                if (r > 0)
+                if (r > 0) {
                         *tree_has_mounts = true;
-                if (r > 0)
                         return 0;
+                }
         }
         if (r >= 0)
                 r = mount_attach(fd, target);

@@ -124,7 +124,7 @@ static size_t emit_return(struct emitter *e, enum verdict v)
 static size_t emit_socket(struct emitter *e, uint32_t audit)
 {
         /* The lower half of an argument, where the kernel's int is. */
-        size_t low = audit & __AUDIT_ARCH_LE ? 0 : sizeof(uint32_t);
+        size_t low = (audit & __AUDIT_ARCH_LE) ? 0 : sizeof(uint32_t);
         size_t other = emit_return(e, e->socket), netlink;
 
         (void) emit_branch(e, BPF_JEQ, NETLINK_AUDIT, emit_return(e, VERDICT_EAFNOSUPPORT), other);
@@ -306,6 +306,7 @@ static int find_calls(const struct part *part, struct calls **ret)
 
 static void add_range(struct range *ranges, size_t *n, uint32_t first, enum verdict verdict)
 {
+        /* cppcheck-suppress uninitvar: all below *n were set here */
         if (*n > 0 && ranges[*n - 1].verdict == verdict)
                 return;
         ranges[(*n)++] = (struct range){ first, verdict };

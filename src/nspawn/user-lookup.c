@@ -9,7 +9,7 @@
 #include "basic/parse.h"
 #include "basic/root.h"
 
-#define DATABASE_MAX (4 * 1024 * 1024)
+#define DATABASE_MAX ((size_t) 4 * 1024 * 1024)
 
 /* The file as a stream; @ret_text has to stay as long as it is read. NULL: no such file. */
 static FILE *open_database(int root_fd, const char *path, char **ret_text)

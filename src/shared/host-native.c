@@ -87,6 +87,7 @@ static int make_scope_directory(const struct scope_spec *spec, const struct scop
 {
         int r = 0;
 
+        assert(scope->unit);
         for (int i = 0; i < ATTEMPTS; i++) {
                 if (mkdir(scope->unit, 0755) == 0)
                         return 0;
@@ -251,6 +252,7 @@ static int make_payload(struct scope *scope, struct failure *failure)
 {
         int r;
 
+        assert(scope->path);
         if (mkdir(scope->path, 0755) < 0)
                 return scope_fail_path(failure, -errno, "make the control group", scope->path);
         scope->payload_fd = payload_open(scope->path);

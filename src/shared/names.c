@@ -38,7 +38,7 @@ void machine_name_clean_up(const char *text, char ret[MACHINE_NAME_MAX + 1])
         size_t n = 0;
 
         for (const char *p = text; *p && n < MACHINE_NAME_MAX; p++) {
-                char before = n > 0 ? ret[n - 1] : '.';
+                const char before = (char) (n > 0 ? ret[n - 1] : '.');
 
                 if (is_alnum(*p) || (*p == '-' && before != '.') ||
                     (*p == '.' && before != '.' && before != '-'))

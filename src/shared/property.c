@@ -467,7 +467,7 @@ static void partition_to_disk(struct property_device *d)
                 return;
         (void) snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", d->major, d->minor);
         if (read_line_at(AT_FDCWD, path, line, sizeof(line)) >= 0 &&
-            sscanf(line, "%u:%u", &major, &minor) == 2) {
+            sscanf(line, "%u:%u", &major, &minor) == 2) { /* NOLINT(cert-err34-c): sysfs */
                 d->major = major;
                 d->minor = minor;
         }
@@ -606,8 +606,8 @@ static void text_memory(const struct property *p, const struct property_facts *f
         (void) snprintf(row->text, sizeof(row->text), "%llu", (unsigned long long) v);
         /* The kernel counts whole pages. */
         (void) snprintf(row->expected, sizeof(row->expected), "%llu",
-                        (unsigned long long) (v / page * page));
-        if (v >= (uint64_t) INT64_MAX / page * page)
+                        (unsigned long long) v / page * page);
+        if (v >= INT64_MAX / page * page)
                 row->expected[0] = '\0';
 }
 
@@ -755,7 +755,8 @@ static bool next_major(struct major_line *l)
 {
         while (*l->next) {
                 const char *line = l->next;
-                int fields = sscanf(line, " %u %63[^\n]", &l->major, l->name);
+                int fields = sscanf(line, " %u %63[^\n]", /* NOLINT(cert-err34-c): procfs */
+                                    &l->major, l->name);
 
                 l->next += strcspn(line, "\n");
                 l->next += *l->next == '\n';

@@ -105,11 +105,12 @@ say cgroup; cat /proc/1/cgroup
 say users; cat /proc/1/uid_map /proc/1/gid_map /proc/1/setgroups
 say other
 echo "hostname $(hostname)"
-echo "command $(tr '\0' ' ' </proc/1/cmdline)"
+echo "command $(tr '\0\n' '  ' </proc/1/cmdline | cut -c 1-60)"
 echo "name $(cat /proc/1/comm)"
 echo "folder $(readlink /proc/self/cwd)"
 echo "root $(stat -c '%a %u:%g' /)"
-echo "files $(ls /proc/1/fd | grep -v '^1[0-9]$' | xargs echo)"
+set -- /proc/self/fd/*
+echo "files ${*##*/}"
 echo "loginuid $(cat /proc/self/loginuid)"
 echo "oom $(cat /proc/1/oom_score_adj)"
 echo "terminal $(tty <&1)"
@@ -203,8 +204,18 @@ def limit_facts(lines):
             if (match := re.match(r"(Max .+?)\s{2,}(\S+)\s+(\S+)", line))}
 
 
-def facts_of(text):
-    found = sections(text)
+# Facts about the first process, which is the stub in that view.
+OF_PID_1 = ("environment ", "status ", "limit ", "other command", "other name", "other signals",
+            "other oom", "other personality", "other session")
+
+
+def facts_of(text, stub):
+    facts = all_facts(sections(text))
+    return {f"stub {name}" if stub and name.startswith(OF_PID_1) else name: value
+            for name, value in facts.items()}
+
+
+def all_facts(found):
     facts = mount_facts(found["mounts"])
     facts.update(file_facts("file", found["dev"]))
     facts.update(file_facts("file", found["run-host"]))
@@ -232,7 +243,7 @@ def look(launcher, tree, args, group):
                  tree, *command, launcher=launcher, keep_unit=True, cgroup=group,
                  env=harness.environment(SECRET="x"))
     assert result.returncode == 0, result.stderr
-    return facts_of(result.stdout)
+    return facts_of(result.stdout, "-a" in args)
 
 
 VIEWS = {
