@@ -316,7 +316,7 @@ static void add_range(struct range *ranges, size_t *n, uint32_t first, enum verd
 static int emit_architecture(struct emitter *e, const struct seccomp_build_input *input,
                              const struct part *part, size_t n_parts, size_t *ret)
 {
-        struct range ranges[MAX_RANGES];
+        struct range ranges[MAX_RANGES] = { { .first = 0 } };
         size_t n = 0, begin_socket;
 
         e->socket = VERDICT_ALLOW;

@@ -261,11 +261,15 @@ static int set_up_namespaces(struct start *s, struct failure *failure)
 static const struct {
         int (*run)(struct start *s, struct failure *failure);
 } start_steps[] = {
-        { get_filter },  /* may run a helper: before anything is made */
-        { change_tree }, /* before its mounts are copied */
-        { make_propagate }, { prepare_mounts },    { open_kmsg },
-        { set_up_console }, { create_scope }, /* late: what failed before leaves no group behind */
-        { clone_child },    { set_up_namespaces },
+        { get_filter },   /* may run a helper: before anything is made */
+        { create_scope }, /* limits that the host cannot keep are refused before the tree changes */
+        { change_tree },  /* before its mounts are copied */
+        { make_propagate },
+        { prepare_mounts },
+        { open_kmsg },
+        { set_up_console },
+        { clone_child },
+        { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,

@@ -59,6 +59,8 @@ def tolerated():
     for line in TABLES.read_text().splitlines():
         if line.startswith("### "):
             applies = line[4:].strip() in CONDITIONS and CONDITIONS[line[4:].strip()]()
+        elif line.startswith("## "):
+            applies = False
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if applies and line.startswith("| `") and len(cells) == 4:
             patterns += re.findall(r"`([^`]+)`", cells[0])
