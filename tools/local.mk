@@ -1,6 +1,7 @@
 # Tools for those who work on the project; nothing here is installed.
 EXTRA_DIST += \
 	.githooks/pre-commit \
+	%D%/check-static.sh \
 	%D%/compile \
 	%D%/demonstrate \
 	%D%/dependencies.sh \

@@ -306,7 +306,6 @@ static int find_calls(const struct part *part, struct calls **ret)
 
 static void add_range(struct range *ranges, size_t *n, uint32_t first, enum verdict verdict)
 {
-        /* cppcheck-suppress uninitvar: all below *n were set here */
         if (*n > 0 && ranges[*n - 1].verdict == verdict)
                 return;
         ranges[(*n)++] = (struct range){ first, verdict };
