@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Who may include whom, who owns which foreign library, and what is never called (see HACKING.md):
 #
 #   tools/check-includes.sh                the whole of src/

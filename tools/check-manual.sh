@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # The manual has a paragraph for each option, and none for an option that is not there:
 #
 #   tools/check-manual.sh [BUILD-FOLDER]

@@ -8,7 +8,7 @@
  * type, may carry descriptors, a number and a text. The end of file means that the peer is gone
  * and is always an error (-EPIPE), never a go-ahead.
  */
-#define CHANNEL_MAX_FDS 32
+#define CHANNEL_MAX_FDS 250 /* the kernel takes 253 in a message (unix(7)) */
 #define CHANNEL_MAX_TEXT 1024
 
 struct channel_message {

@@ -87,7 +87,8 @@ int mount_new(const struct mount_description *d, int *ret_context, char *why, si
         return fd;
 }
 
-int mount_new_at(const struct mount_description *d, const char *path)
+/* Attributes as mount(2) takes them. */
+static unsigned long mount_flags(unsigned attributes)
 {
         static const struct {
                 unsigned attribute;
@@ -101,9 +102,30 @@ int mount_new_at(const struct mount_description *d, const char *path)
         unsigned long set = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-                if (d->attributes & flags[i].attribute)
+                if (attributes & flags[i].attribute)
                         set |= flags[i].flag;
-        return mount(d->source, path, d->type, set, d->options) < 0 ? -errno : 0;
+        return set;
+}
+
+int mount_new_at(const struct mount_description *d, const char *path)
+{
+        return mount(d->source, path, d->type, mount_flags(d->attributes), d->options) < 0 ? -errno
+                                                                                           : 0;
+}
+
+int mount_new_here(const struct mount_description *d)
+{
+        return mount_new_at(d, ".");
+}
+
+int mount_bind_at(const char *source, const char *target, const unsigned *attributes)
+{
+        if (mount(source, target, NULL, MS_BIND, NULL) < 0)
+                return -errno;
+        if (attributes &&
+            mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | mount_flags(*attributes), NULL) < 0)
+                return -errno;
+        return 0;
 }
 
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth)

@@ -48,10 +48,19 @@ struct mount_description {
 int mount_new(const struct mount_description *d, int *ret_context, char *why, size_t why_size);
 
 /*
- * The same in one call, mounted at @path at once: only inside file systems that the caller made,
- * in a mount namespace that nobody else is in.
+ * The same in one call, mounted on the working directory at once: for a mount namespace that
+ * nobody else is in, where there is nothing to be hidden while it is built.
  */
+int mount_new_here(const struct mount_description *d);
+
+/* The same at @path, which must be inside a file system that the caller made and attached. */
 int mount_new_at(const struct mount_description *d, const char *path);
+
+/*
+ * Binds @source onto @target, both inside file systems that the caller made and attached. With
+ * @attributes not NULL the new mount gets exactly these, else it keeps those of the source's.
+ */
+int mount_bind_at(const char *source, const char *target, const unsigned *attributes);
 
 /* A detached copy of the mount tree at @path below @dir_fd (@path "" means @dir_fd itself). */
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth);

@@ -77,9 +77,11 @@ static int make_parents(int root_fd, const char *path, uid_t uid)
 {
         char copy[PATH_MAX];
 
-        if (strlen(path) >= sizeof(copy))
+        size_t n = strlen(path);
+
+        if (n >= sizeof(copy))
                 return -ENAMETOOLONG;
-        strcpy(copy, path); /* NOLINT: the length was just checked */
+        memcpy(copy, path, n + 1);
         for (char *p = copy + 1; *p; p++) {
                 int fd CLEANUP_FD = -1;
 

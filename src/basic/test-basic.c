@@ -33,7 +33,10 @@
 
 /* ---- help for the tests ------------------------------------------------------------------ */
 
-#define DIRECTORY_NULL { .fd = -1 }
+#define DIRECTORY_NULL                                                                             \
+        {                                                                                          \
+                .fd = -1                                                                           \
+        }
 
 struct directory {
         char path[PATH_MAX];
@@ -162,12 +165,12 @@ static void test_boolean(void **state)
                 int r;
                 bool value;
         } rows[] = {
-                { "yes", 0, true },     { "y", 0, true },       { "true", 0, true },
-                { "t", 0, true },       { "on", 0, true },      { "1", 0, true },
-                { "YES", 0, true },     { "True", 0, true },    { "no", 0, false },
-                { "n", 0, false },      { "false", 0, false },  { "f", 0, false },
-                { "off", 0, false },    { "0", 0, false },      { "OFF", 0, false },
-                { "", -EINVAL, false }, { "2", -EINVAL, false }, { "maybe", -EINVAL, false },
+                { "yes", 0, true },         { "y", 0, true },          { "true", 0, true },
+                { "t", 0, true },           { "on", 0, true },         { "1", 0, true },
+                { "YES", 0, true },         { "True", 0, true },       { "no", 0, false },
+                { "n", 0, false },          { "false", 0, false },     { "f", 0, false },
+                { "off", 0, false },        { "0", 0, false },         { "OFF", 0, false },
+                { "", -EINVAL, false },     { "2", -EINVAL, false },   { "maybe", -EINVAL, false },
                 { "yes ", -EINVAL, false }, { " no", -EINVAL, false }, { "01", -EINVAL, false },
         };
 
@@ -416,7 +419,7 @@ static char *join(char *const *list)
         struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
 
         STRV_FOREACH(item, list)
-                strbuf_addf(&b, "<%s>", *item);
+        strbuf_addf(&b, "<%s>", *item);
         return strbuf_take(&b);
 }
 
@@ -579,24 +582,15 @@ static void test_paths(void **state)
                 bool normalized;
                 const char *absolute, *name; /* NULL: not looked at */
         } rows[] = {
-                { "/", true, "/", "/" },
-                { "/a", true, "/a", "a" },
-                { "/a/b", true, "/a/b", "b" },
-                { "/a/b/", false, "/a/b", NULL },
-                { "//a", false, "/a", "a" },
-                { "/a//b", false, "/a/b", "b" },
-                { "/a/./b", false, "/a/b", "b" },
-                { "/./", false, "/", NULL },
-                { "///", false, "/", NULL },
-                { "/a/../b", false, "/a/../b", "b" },
-                { "/..", false, "/..", ".." },
-                { "/.", false, "/", "." },
-                { "/...", true, "/...", "..." },
-                { "/.a", true, "/.a", ".a" },
-                { "a/b", true, NULL, "b" },
-                { "a", true, NULL, "a" },
-                { "..", false, NULL, ".." },
-                { "", false, NULL, NULL },
+                { "/", true, "/", "/" },          { "/a", true, "/a", "a" },
+                { "/a/b", true, "/a/b", "b" },    { "/a/b/", false, "/a/b", NULL },
+                { "//a", false, "/a", "a" },      { "/a//b", false, "/a/b", "b" },
+                { "/a/./b", false, "/a/b", "b" }, { "/./", false, "/", NULL },
+                { "///", false, "/", NULL },      { "/a/../b", false, "/a/../b", "b" },
+                { "/..", false, "/..", ".." },    { "/.", false, "/", "." },
+                { "/...", true, "/...", "..." },  { "/.a", true, "/.a", ".a" },
+                { "a/b", true, NULL, "b" },       { "a", true, NULL, "a" },
+                { "..", false, NULL, ".." },      { "", false, NULL, NULL },
         };
 
         (void) state;
@@ -620,15 +614,19 @@ static void test_path_relations(void **state)
                 const char *path, *ancestor;
                 bool below;
         } below[] = {
-                { "/", "/", true },      { "/a", "/", true },   { "/proc", "/proc", true },
-                { "/proc/a", "/proc", true }, { "/process", "/proc", false },
-                { "/", "/proc", false }, { "/a/proc", "/proc", false },
+                { "/", "/", true },
+                { "/a", "/", true },
+                { "/proc", "/proc", true },
+                { "/proc/a", "/proc", true },
+                { "/process", "/proc", false },
+                { "/", "/proc", false },
+                { "/a/proc", "/proc", false },
         };
         static const struct {
                 const char *directory, *name, *joined;
         } joins[] = {
-                { "/a", "b", "/a/b" },   { "/a/", "b", "/a/b" }, { "/", "b", "/b" },
-                { "/a", "/b", "/a/b" },  { "/a/", "//b", "/a/b" }, { "a", "b/c", "a/b/c" },
+                { "/a", "b", "/a/b" },  { "/a/", "b", "/a/b" },   { "/", "b", "/b" },
+                { "/a", "/b", "/a/b" }, { "/a/", "//b", "/a/b" }, { "a", "b/c", "a/b/c" },
         };
         static char long_path[PATH_MAX + 2];
         char cwd[PATH_MAX], expected[PATH_MAX + 16];
@@ -764,9 +762,14 @@ static void test_idmap(void **state)
                 uint32_t base;
                 bool pickable;
         } bases[] = {
-                { IDMAP_PICK_MIN, true }, { IDMAP_PICK_MAX, true }, { 116719616, true },
-                { IDMAP_PICK_MIN - 65536, false }, { IDMAP_PICK_MAX + 65536, false },
-                { IDMAP_PICK_MIN + 1, false }, { 0, false }, { UINT32_MAX, false },
+                { IDMAP_PICK_MIN, true },
+                { IDMAP_PICK_MAX, true },
+                { 116719616, true },
+                { IDMAP_PICK_MIN - 65536, false },
+                { IDMAP_PICK_MAX + 65536, false },
+                { IDMAP_PICK_MIN + 1, false },
+                { 0, false },
+                { UINT32_MAX, false },
         };
         char text[64];
 
@@ -785,7 +788,7 @@ static void test_idmap(void **state)
         }
         for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
                 assert_int_equal(idmap_base_is_pickable(bases[i].base), bases[i].pickable);
-        idmap_to_text(&(struct idmap) { 4294901759, 65536 }, text);
+        idmap_to_text(&(struct idmap){ 4294901759, 65536 }, text);
         assert_string_equal(text, "0 4294901759 65536\n");
 }
 
@@ -825,7 +828,7 @@ static void test_caps(void **state)
                 if (rows[i].bad)
                         assert_string_equal(bad, rows[i].bad);
         }
-        assert_int_equal(caps_parse("x", &(uint64_t) { 0 }, NULL), -EINVAL);
+        assert_int_equal(caps_parse("x", &(uint64_t){ 0 }, NULL), -EINVAL);
         for (; cap_name(n); n++) {
                 uint64_t set = 0;
 
@@ -948,7 +951,7 @@ static void test_channel_failures(void **state)
         assert_int_equal(channel_receive(b, 1000, &in, received, 2, &n), -EPROTO);
         assert_int_equal(channel_send(a, &out, fds, 1), 0);
         assert_int_equal(channel_receive(b, 1000, &in, NULL, 0, &n), -EPROTO);
-        assert_int_equal(channel_send(a, &out, &(int) { -1 }, 1), -EBADF);
+        assert_int_equal(channel_send(a, &out, &(int){ -1 }, 1), -EBADF);
 
         /* Too short, without the end of its text, too long. */
         memset(garbage, 'x', sizeof(garbage));
@@ -1040,11 +1043,14 @@ static void make_hostile_tree(const struct directory *d, char *outside, size_t s
         static const struct {
                 const char *path, *target; /* NULL: a directory */
         } rows[] = {
-                { "root", NULL },          { "root/etc", NULL },
-                { "root/dir", NULL },      { "root/absolute", "/etc" },
+                { "root", NULL },
+                { "root/etc", NULL },
+                { "root/dir", NULL },
+                { "root/absolute", "/etc" },
                 { "root/up", "../../../../../../../../../../etc" },
                 { "root/dir/up", "../../../../../etc" },
-                { "root/loop", "loop" },   { "root/dangling", "/nowhere" },
+                { "root/loop", "loop" },
+                { "root/dangling", "/nowhere" },
                 { "root/dir/deep", "/absolute" },
                 { "root/proc-root", "/proc/self/root/etc" },
         };
@@ -1138,12 +1144,21 @@ static void test_root_parent(void **state)
                 int r;
                 const char *name;
         } rows[] = {
-                { "/etc/passwd", 0, "passwd" }, { "/etc/new", 0, "new" },  { "new", 0, "new" },
-                { "/new", 0, "new" },           { "absolute/x", 0, "x" },  { "up/x", 0, "x" },
-                { "/", -EINVAL, NULL },         { "", -EINVAL, NULL },     { "..", -EINVAL, NULL },
-                { "/etc/..", -EINVAL, NULL },   { "/etc/.", -EINVAL, NULL },
-                { "/no/new", -ENOENT, NULL },   { "loop/x", -ELOOP, NULL },
-                { "etc/passwd/x", -ENOTDIR, NULL }, { "parent/secret", -ENOENT, NULL },
+                { "/etc/passwd", 0, "passwd" },
+                { "/etc/new", 0, "new" },
+                { "new", 0, "new" },
+                { "/new", 0, "new" },
+                { "absolute/x", 0, "x" },
+                { "up/x", 0, "x" },
+                { "/", -EINVAL, NULL },
+                { "", -EINVAL, NULL },
+                { "..", -EINVAL, NULL },
+                { "/etc/..", -EINVAL, NULL },
+                { "/etc/.", -EINVAL, NULL },
+                { "/no/new", -ENOENT, NULL },
+                { "loop/x", -ELOOP, NULL },
+                { "etc/passwd/x", -ENOTDIR, NULL },
+                { "parent/secret", -ENOENT, NULL },
         };
         struct directory d CLEANUP(directory_remove) = DIRECTORY_NULL;
         char outside[PATH_MAX];

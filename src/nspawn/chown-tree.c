@@ -15,8 +15,6 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 
-/* An owner that no range has: the run was not finished. */
-#define BUSY_MARKER ((uid_t) 0xFFFE0000U)
 #define RANGE 65536U
 /* Deeper than any real tree; each level holds a descriptor. */
 #define MAX_DEPTH 512
@@ -24,7 +22,7 @@
 
 struct shift {
         uid_t base;
-        dev_t device; /* of the tree's own file system */
+        uint64_t mount_id; /* of the tree: what is mounted in it stays as it is */
         char failed_name[256];
 };
 
@@ -86,12 +84,21 @@ static int shift_acl(const char *path, const char *attribute, uid_t base)
         return r < 0 ? r : 0;
 }
 
+static int shift_acls(const struct shift *s, int fd, bool is_directory)
+{
+        char path[64];
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        r = shift_acl(path, "system.posix_acl_access", s->base);
+        return r >= 0 && is_directory ? shift_acl(path, "system.posix_acl_default", s->base) : r;
+}
+
 /* @fd: O_PATH, so that nobody can put another file there between our look and our change. */
 static int shift_file(const struct shift *s, int fd, const struct stat *st)
 {
         char path[64];
         uid_t uid = shifted(s, st->st_uid), gid = shifted(s, st->st_gid);
-        int r;
 
         if (st->st_uid == uid && st->st_gid == gid)
                 return 0;
@@ -103,29 +110,49 @@ static int shift_file(const struct shift *s, int fd, const struct stat *st)
         /* Set-id bits do not survive a change of owner (chown(2)). */
         if (st->st_mode & (S_ISUID | S_ISGID) && chmod(path, st->st_mode & 07777) < 0)
                 return -errno;
-        r = shift_acl(path, "system.posix_acl_access", s->base);
-        if (r >= 0 && S_ISDIR(st->st_mode))
-                r = shift_acl(path, "system.posix_acl_default", s->base);
-        return r;
+        return shift_acls(s, fd, S_ISDIR(st->st_mode));
 }
 
 static int shift_directory(struct shift *s, int take_fd, unsigned depth);
+
+/* Owner and mode, and which mount it is in. */
+static int look_at(int fd, struct stat *ret, uint64_t *ret_mount_id)
+{
+        struct statx sx;
+
+        if (fstat(fd, ret) < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) < 0)
+                return -errno;
+        *ret_mount_id = sx.stx_mnt_id;
+        return 0;
+}
+
+/* The directory that @fd (O_PATH) is, whatever its name leads to by now. */
+static int open_again(int fd)
+{
+        char path[64];
+        int again;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        again = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return again < 0 ? -errno : again;
+}
 
 static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned depth)
 {
         int fd CLEANUP_FD = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         struct stat st;
-        int r;
+        uint64_t mount_id = 0;
+        int r = fd < 0 ? -errno : look_at(fd, &st, &mount_id);
 
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return errno == ENOENT ? 0 : -errno;
-        if (st.st_dev != s->device)
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (mount_id != s->mount_id)
                 return 0;
         r = shift_file(s, fd, &st);
         if (r >= 0 && S_ISDIR(st.st_mode)) {
-                int inner = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                int inner = open_again(fd);
 
-                r = inner < 0 ? -errno : shift_directory(s, inner, depth + 1);
+                r = inner < 0 ? inner : shift_directory(s, inner, depth + 1);
         }
         if (r < 0 && !s->failed_name[0])
                 (void) snprintf(s->failed_name, sizeof(s->failed_name), "%s", name);
@@ -174,19 +201,19 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
                                    "The owners of '%s' can only be changed to a range of 65536 ids "
                                    "at a multiple of 65536. Give another with --private-users=.",
                                    path);
-        if (fstat(root_fd, &st) < 0)
-                return failure_set(failure, -errno, "Cannot look at '%s': %s.", path,
-                                   error_text(errno));
-        s.device = st.st_dev;
+        r = look_at(root_fd, &st, &s.mount_id);
+        if (r < 0)
+                return failure_set(failure, r, "Cannot look at '%s': %s.", path, error_text(r));
         if (st.st_uid == base && st.st_gid == base)
                 return 0;
-        if (fchownat(root_fd, "", BUSY_MARKER, BUSY_MARKER, AT_EMPTY_PATH) < 0)
+        if (fchownat(root_fd, "", CHOWN_BUSY_MARKER, CHOWN_BUSY_MARKER, AT_EMPTY_PATH) < 0)
                 return failure_set(failure, -errno,
                                    "Cannot change the owners in '%s': %s. Use "
                                    "--private-users-ownership=map.",
                                    path, error_text(errno));
-        fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = fd < 0 ? -errno : shift_directory(&s, fd, 0);
+        r = shift_acls(&s, root_fd, true);
+        fd = r < 0 ? r : open_again(root_fd);
+        r = fd < 0 ? fd : shift_directory(&s, fd, 0);
         if (r < 0)
                 return failure_set(failure, r, "Cannot change the owner of '%s' in '%s': %s.",
                                    s.failed_name, path, error_text(r));

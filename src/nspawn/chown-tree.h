@@ -5,6 +5,9 @@
 
 #include "basic/failure.h"
 
+/* The owner of the root directory while its tree is being changed: no range has it. */
+#define CHOWN_BUSY_MARKER ((uid_t) 0xFFFE0000U)
+
 /*
  * Shifts the owners of everything in the tree at @root_fd to the 64K range at @base, keeping the
  * lower 16 bits, in access control lists too. Other file systems mounted in the tree stay as they

@@ -371,6 +371,13 @@ static enum step_answer on_console(struct boot *b, const struct pollfd *fds, siz
         return GO_ON;
 }
 
+static void announce_running(const struct boot *b)
+{
+        notify("STATUS=Container running.\nX_NSPAWN_LEADER_PID=%d", (int) b->container.leader);
+        if (!b->plan->config->notify_ready)
+                notify("READY=1");
+}
+
 /* The first process says that it failed; or nothing, and then it runs the payload. */
 static int on_channel(struct boot *b, struct failure *failure)
 {
@@ -421,6 +428,7 @@ static int supervise(struct boot *b, struct failure *failure)
                         r = on_channel(b, failure);
                         if (r < 0)
                                 return r;
+                        announce_running(b);
                 }
                 if (fds[2].revents)
                         answer = on_notify(b);
@@ -447,13 +455,6 @@ static void read_watchdog(struct boot *b)
             (!pid ||
              (parse_ulong(pid, 1, INT32_MAX, &owner) >= 0 && owner == (unsigned long) getpid())))
                 b->watchdog_us = value;
-}
-
-static void announce_running(const struct boot *b)
-{
-        notify("STATUS=Container running.\nX_NSPAWN_LEADER_PID=%d", (int) b->container.leader);
-        if (!b->plan->config->notify_ready)
-                notify("READY=1");
 }
 
 /* What the way in which the first process ended means (reboot(2), pid_namespaces(7)). */
@@ -528,7 +529,6 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
         if (r < 0)
                 return r;
         ids_release_password_lock(&b->run->ids);
-        announce_running(b);
         r = container_go(&b->container, failure);
         if (r >= 0) {
                 read_watchdog(b);

@@ -17,7 +17,7 @@
 #include "basic/root.h"
 #include "basic/strv.h"
 
-#define OS_RELEASE_MAX 65536
+#define OS_RELEASE_MAX 8192 /* of which the fields that matter are at the top */
 
 void host_facts_done(struct host_facts *facts)
 {
@@ -75,12 +75,12 @@ static int read_os_release(struct host_facts *facts)
                        { "BUILD_ID", "container_host_build_id" },
                        { "VARIANT_ID", "container_host_variant_id" } };
         static const char *const paths[] = { "/etc/os-release", "/usr/lib/os-release" };
-        char *text CLEANUP_FREE = NULL;
+        char text[OS_RELEASE_MAX];
 
-        for (size_t i = 0; i < ARRAY_SIZE(paths) && !text; i++)
-                if (read_file_at(AT_FDCWD, paths[i], OS_RELEASE_MAX, &text, NULL) >= 0)
+        for (size_t i = 0; i < ARRAY_SIZE(paths) && !facts->os_release_path; i++)
+                if (read_text_at(AT_FDCWD, paths[i], text, sizeof(text)) >= 0)
                         facts->os_release_path = paths[i];
-        if (!text)
+        if (!facts->os_release_path)
                 return 0;
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
                 char *value CLEANUP_FREE = os_release_value(text, fields[i].key);
@@ -215,7 +215,9 @@ int tree_facts_read(const char *path, const struct host_facts *host, bool want_o
         facts.inode = st.st_ino;
         facts.uid = st.st_uid;
         facts.gid = st.st_gid;
-        facts.has_usr = tree_has(fd, "usr");
+        /* Nearly always a directory; what is a link is looked at with care. */
+        facts.has_usr = fstatat(fd, "usr", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        (S_ISDIR(st.st_mode) || tree_has(fd, "usr"));
         /* Looked at only where it decides something. */
         facts.has_os_release = want_os_release && (tree_has(fd, "etc/os-release") ||
                                                    tree_has(fd, "usr/lib/os-release"));

@@ -13,6 +13,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/process.h"
+#include "nspawn/chown-tree.h"
 
 #define PICK_TRIES 100
 #define LOCK_FOLDER "/run/systemd/nspawn-uid"
@@ -25,6 +26,13 @@ static int base_from_tree(const struct tree_facts *tree, uint32_t *ret, struct f
                                    "The owner (%u) and group (%u) of '%s' lead to different ranges "
                                    "of ids. Give a range with --private-users=BASE.",
                                    (unsigned) tree->uid, (unsigned) tree->gid, tree->path);
+        if (tree->uid == CHOWN_BUSY_MARKER)
+                return failure_set(
+                        failure, -EINVAL,
+                        "An earlier change of the owners in '%s' was interrupted, so they "
+                        "do not tell the range of ids. Give it with "
+                        "--private-users=BASE.",
+                        tree->path);
         *ret = tree->uid & 0xFFFF0000U;
         return 0;
 }

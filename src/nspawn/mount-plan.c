@@ -555,7 +555,6 @@ static void plan_proc(struct builder *b)
                                               .kind = MOUNT_BIND_INSIDE,
                                               .flags = MOUNT_OPTIONAL | MOUNT_OWN_TARGET,
                                               .attributes = LOCKED_DOWN,
-                                              .attributes_cleared = MOUNT_RDONLY,
                                               .source = (char *) "/proc/sys/net",
                                               .target = (char *) "/proc/sys/net",
                                               .why = (char *) "default with a private network" });
@@ -607,7 +606,6 @@ static void plan_inside(struct builder *b)
                                       .kind = MOUNT_BIND_INSIDE,
                                       .flags = MOUNT_OWN_TARGET,
                                       .attributes = MOUNT_NOSUID | MOUNT_NODEV,
-                                      .attributes_cleared = MOUNT_RDONLY | MOUNT_NOEXEC,
                                       .source = (char *) "/run/host/proc-kmsg",
                                       .target = (char *) "/proc/kmsg",
                                       .why = (char *) "default: hides the host's kernel log" });
@@ -633,8 +631,17 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
 
         plan_root(&b);
         if (c->tmpfs_on_tmp)
-                (void) add_tmpfs(&b, "/tmp", "mode=01777,size=10%,nr_inodes=400k",
-                                 MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
+                add_op(&b,
+                       &(struct mount_op){
+                               .phase = PHASE_INSIDE,
+                               .kind = MOUNT_NEW,
+                               .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET | MOUNT_AT_ONCE,
+                               .attributes = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME,
+                               .type = "tmpfs",
+                               .source = (char *) "tmpfs",
+                               .target = (char *) "/tmp",
+                               .options = (char *) "mode=01777,size=10%,nr_inodes=400k",
+                               .why = (char *) "default" });
         plan_sys(&b);
         plan_dev(&b);
         plan_run(&b);

@@ -54,7 +54,7 @@ enum mount_flags {
         MOUNT_NOFOLLOW = 1 << 4,       /* a link as target is not followed */
         MOUNT_INHERITS = 1 << 5,       /* the source's mount has these attributes already */
         MOUNT_OWN_TARGET = 1 << 6,     /* the target is inside a file system of an earlier row */
-        MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside such a one: mounted without detour */
+        MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside: mounted without being built detached */
 };
 
 struct mount_op {
@@ -62,7 +62,6 @@ struct mount_op {
         enum mount_kind kind;
         unsigned flags;
         unsigned attributes; /* MOUNT_RDONLY | … to set */
-        unsigned attributes_cleared;
         enum mount_propagation propagation;
         enum mount_depth depth;
         const char *type; /* file system type of MOUNT_NEW */

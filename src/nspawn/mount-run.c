@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "basic/channel.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
@@ -143,13 +144,9 @@ static int build_new(const struct mount_op *op, int *ret_context, struct failure
 
 static int set_up_copy(int fd, const struct mount_op *op)
 {
-        bool attributes =
-                (op->attributes || op->attributes_cleared) && !(op->flags & MOUNT_INHERITS);
-
-        if (!attributes && op->propagation == PROPAGATION_KEEP)
+        if (op->attributes == 0 && op->propagation == PROPAGATION_KEEP)
                 return 0;
-        return mount_set_all(fd, attributes ? op->attributes : 0, op->attributes_cleared,
-                             op->propagation, op->depth);
+        return mount_set_all(fd, op->attributes, 0, op->propagation, op->depth);
 }
 
 /* @dir_fd and @path name the source; an empty path is @dir_fd itself. */
@@ -209,10 +206,18 @@ static int prepare_one(struct mount_run *run, size_t i, const struct mount_run_o
 int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
                       struct failure *failure)
 {
+        size_t n_mapped = 0;
+
         if (run->plan->n_ops > MOUNT_RUN_MAX)
                 return failure_set(failure, -E2BIG,
                                    "Too many mounts: %zu are planned, %d are possible.",
                                    run->plan->n_ops, MOUNT_RUN_MAX);
+        for (size_t i = 0; i < run->plan->n_ops; i++)
+                n_mapped += run->plan->ops[i].phase == PHASE_MAPPED;
+        if (n_mapped > CHANNEL_MAX_FDS)
+                return failure_set(failure, -E2BIG,
+                                   "Too many id-mapped mounts: %zu are planned, %d are possible.",
+                                   n_mapped, CHANNEL_MAX_FDS);
         for (size_t i = 0; i < run->plan->n_ops; i++) {
                 const struct mount_op *op = &run->plan->ops[i];
                 int r = 0;
@@ -358,20 +363,37 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         return mount_failed(op, r, NULL, failure);
 }
 
-/* What needs no look at the host is mounted in one call, where only we have been. */
-static int mount_at_once(const struct mount_op *op, bool tree_has_mounts, struct failure *failure)
+/* What needs no look at the host is mounted without detour, where only we have been. */
+static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
 {
         const struct mount_description d = describe(op);
-        int target CLEANUP_FD = -1;
-        int r;
+        int target, r;
 
-        if (tree_has_mounts && op->flags & MOUNT_UNLESS_MOUNTED) {
-                target = root_open_path(AT_FDCWD, op->target, ROOT_FOLLOW);
-                if (target >= 0 && mount_is_root(target) > 0)
+        if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts)
+                r = mount_new_at(&d, op->target);
+        else {
+                target = open_target(op, -1);
+                r = target < 0 ? target : mount_is_root(target);
+                if (r > 0) {
+                        *tree_has_mounts = true;
                         return 0;
+                }
+                if (r >= 0)
+                        r = fchdir(target) < 0 ? -errno : mount_new_here(&d);
+                if (chdir("/") < 0)
+                        return -errno;
         }
-        r = mount_new_at(&d, op->target);
         return r < 0 && !(op->flags & MOUNT_TOLERATED) ? mount_failed(op, r, NULL, failure) : 0;
+}
+
+static int bind_inside(const struct mount_op *op, struct failure *failure)
+{
+        int r = mount_bind_at(op->source, op->target,
+                              op->flags & MOUNT_INHERITS ? NULL : &op->attributes);
+
+        if (r >= 0 || op->flags & MOUNT_TOLERATED || (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
+                return 0;
+        return mount_failed(op, r, NULL, failure);
 }
 
 static int change(const struct mount_op *op, struct failure *failure)
@@ -411,13 +433,12 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
                 return detach(op, failure);
         case MOUNT_NEW:
                 if (op->flags & MOUNT_AT_ONCE)
-                        return mount_at_once(op, *tree_has_mounts, failure);
+                        return mount_at_once(op, tree_has_mounts, failure);
                 break;
         case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:
-                fd = build_copy(op, AT_FDCWD, op->source, failure);
-                break;
+                return bind_inside(op, failure);
         }
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;

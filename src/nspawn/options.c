@@ -165,11 +165,9 @@ static int set_environment(struct container_config *c, const struct setting *s,
                                ? failure_set(failure, -ENOMEM, "Out of memory.")
                                : 0;
         value = getenv(s->value);
+        /* A variable that the caller does not have is set, and empty. */
         if (asprintf(&assignment, "%s=%s", s->value, value ? value : "") < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        /* A name that the caller does not have is left unset, as shells do with `export`. */
-        if (!value)
-                return 0;
         return strv_env_set(&c->environment, assignment) < 0
                        ? failure_set(failure, -ENOMEM, "Out of memory.")
                        : 0;

@@ -20,10 +20,10 @@ src/nspawn/seccomp-default.c: src/nspawn/seccomp-generate$(EXEEXT)
 	src/nspawn/seccomp-generate$(EXEEXT) > $@.tmp && mv $@.tmp $@
 CLEANFILES += src/nspawn/seccomp-default.c src/nspawn/seccomp-default.c.tmp
 
-steadlibexec_PROGRAMS += src/nspawn/seccomp-compile
-src_nspawn_seccomp_compile_SOURCES = %D%/seccomp-compile.c $(seccomp_build_sources)
-src_nspawn_seccomp_compile_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
-src_nspawn_seccomp_compile_LDADD = src/basic/libbasic.a $(SECCOMP_LIBS)
+steadlibexec_PROGRAMS += seccomp-compile
+seccomp_compile_SOURCES = %D%/seccomp-compile.c $(seccomp_build_sources)
+seccomp_compile_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+seccomp_compile_LDADD = src/basic/libbasic.a $(SECCOMP_LIBS)
 
 if HAVE_CMOCKA
 check_PROGRAMS += src/nspawn/test-seccomp
@@ -33,7 +33,7 @@ src_nspawn_test_seccomp_SOURCES = %D%/test-seccomp.c $(nspawn_seccomp_sources) \
 nodist_src_nspawn_test_seccomp_SOURCES = $(nodist_nspawn_seccomp_sources)
 src_nspawn_test_seccomp_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS) $(CMOCKA_CFLAGS)
 # Where the helper is, before it is installed.
-src_nspawn_test_seccomp_CPPFLAGS = $(AM_CPPFLAGS) -DHELPER_DIR=\"$(abs_top_builddir)/src/nspawn\"
+src_nspawn_test_seccomp_CPPFLAGS = $(AM_CPPFLAGS) -DHELPER_DIR=\"$(abs_top_builddir)\"
 src_nspawn_test_seccomp_LDADD = src/basic/libbasic.a $(SECCOMP_LIBS) $(CMOCKA_LIBS)
-EXTRA_src_nspawn_test_seccomp_DEPENDENCIES = src/nspawn/seccomp-compile$(EXEEXT)
+EXTRA_src_nspawn_test_seccomp_DEPENDENCIES = seccomp-compile$(EXEEXT)
 endif

@@ -264,12 +264,8 @@ static const struct {
         { get_filter },   /* may run a helper: before anything is made */
         { create_scope }, /* limits that the host cannot keep are refused before the tree changes */
         { change_tree },  /* before its mounts are copied */
-        { make_propagate },
-        { prepare_mounts },
-        { open_kmsg },
-        { set_up_console },
-        { clone_child },
-        { set_up_namespaces },
+        { make_propagate }, { prepare_mounts }, { open_kmsg },
+        { set_up_console }, { clone_child },    { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,

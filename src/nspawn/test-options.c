@@ -50,7 +50,7 @@ static char *join(char *const *list)
         struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
 
         STRV_FOREACH(item, list)
-                strbuf_addf(&b, "%s%s", b.length ? "|" : "", *item);
+        strbuf_addf(&b, "%s%s", b.length ? "|" : "", *item);
         return strbuf_take(&b);
 }
 
@@ -107,8 +107,8 @@ static void test_table(void **state)
                         assert_null(row->argument);
                 if (row->field >= sizeof(struct container_config))
                         fail_msg("--%s is set outside of the configuration", row->name);
-                if (row->section && !streq(row->section, "Exec") &&
-                    !streq(row->section, "Files") && !streq(row->section, "Network"))
+                if (row->section && !streq(row->section, "Exec") && !streq(row->section, "Files") &&
+                    !streq(row->section, "Network"))
                         fail_msg("section '%s' of --%s", row->section, row->name);
                 if (row->name)
                         assert_int_equal(strspn(row->name, "abcdefghijklmnopqrstuvwxyz0123456789-"),
@@ -140,7 +140,9 @@ static void test_planned_rows(void **state)
         (void) state;
         for (size_t i = 0; i < n_option_rows; i++) {
                 const struct option_row *row = &option_rows[i];
-                struct setting s = { .row = row, .value = (char *) "x", .origin = (char *) "--it=x" };
+                struct setting s = { .row = row,
+                                     .value = (char *) "x",
+                                     .origin = (char *) "--it=x" };
                 struct failure failure = { .error = 0 };
                 struct container_config c, before;
 
@@ -195,9 +197,9 @@ static void test_rows_are_reachable(void **state)
                 }
                 if (row->name) {
                         (void) snprintf(by_name, sizeof(by_name), " --%s%s", row->name,
-                                        row->takes == TAKES_VALUE                        ? "="
+                                        row->takes == TAKES_VALUE                       ? "="
                                         : row->takes == TAKES_OPTIONAL && row->argument ? "["
-                                                                                         : "");
+                                                                                        : "");
                         shown = strstr(strbuf_text(&help), by_name) != NULL;
                         if (shown == !!(row->flags & OPTION_HIDDEN))
                                 fail_msg("%s in --help: %d", by_name, shown);
@@ -214,7 +216,8 @@ static void test_help_columns(void **state)
         options_help(&help);
         assert_int_equal(strv_split(strbuf_text(&help), "\n", &lines), 0);
         assert_true(strv_length(lines) > 60);
-        STRV_FOREACH(line, lines) {
+        STRV_FOREACH(line, lines)
+        {
                 size_t columns = 0;
 
                 for (const char *p = *line; *p; p++)
@@ -474,7 +477,7 @@ static void test_good_values(void **state)
                 { "-EA=1|-EB=2|-EA=3", LIST(environment), "A=3|B=2" },
                 { "-EA=x=y z", LIST(environment), "A=x=y z" },
                 { "-ETEST_OPTIONS_SET", LIST(environment), "TEST_OPTIONS_SET=from outside" },
-                { "-ETEST_OPTIONS_UNSET", LIST(environment), "" },
+                { "-ETEST_OPTIONS_UNSET", LIST(environment), "TEST_OPTIONS_UNSET=" },
                 { "-u|joe", STRING(user), "joe" },
                 { "--uid=1000", STRING(user), "1000" },
                 { "--user=joe|--uid=jim", STRING(user), "jim" },
@@ -528,8 +531,7 @@ static void test_good_values(void **state)
                 { "--no-new-privileges=yes", BOOLEAN(no_new_privileges), "yes" },
                 { "--no-new-privileges=1|--no-new-privileges=off", BOOLEAN(no_new_privileges),
                   "no" },
-                { "--system-call-filter=@clock ptrace", LIST(system_call_filter),
-                  "@clock|ptrace" },
+                { "--system-call-filter=@clock ptrace", LIST(system_call_filter), "@clock|ptrace" },
                 { "--system-call-filter=~ @clock\tptrace |--system-call-filter=mount",
                   LIST(system_call_filter), "~@clock|~ptrace|mount" },
                 { "--system-call-filter=", LIST(system_call_filter), "" },
@@ -586,8 +588,7 @@ static void test_good_values(void **state)
                 assert_int_equal(failure.error, 0);
                 result = describe_field(&c, rows[i].kind, rows[i].field);
                 if (!streq(result, rows[i].result))
-                        fail_msg("'%s' gives '%s', not '%s'", rows[i].line, result,
-                                 rows[i].result);
+                        fail_msg("'%s' gives '%s', not '%s'", rows[i].line, result, rows[i].result);
         }
 }
 
@@ -725,8 +726,12 @@ static void test_relative_paths(void **state)
 static void test_word_lists(void **state)
 {
         static const char *const lines[] = {
-                "--kill-signal=help",  "--capability=help",              "--drop-capability=help",
-                "--rlimit=help",       "--private-users-ownership=help", "--console=help",
+                "--kill-signal=help",
+                "--capability=help",
+                "--drop-capability=help",
+                "--rlimit=help",
+                "--private-users-ownership=help",
+                "--console=help",
         };
 
         (void) state;
@@ -746,9 +751,14 @@ static void test_word_lists(void **state)
 /* ---- environment, validation ------------------------------------------------------------- */
 
 static const char *const variables[] = {
-        "SYSTEMD_NSPAWN_TMPFS_TMP", "SYSTEMD_NSPAWN_LOCK", "SYSTEMD_NSPAWN_CHECK_OS_RELEASE",
-        "SYSTEMD_SECCOMP", "SYSTEMD_NSPAWN_API_VFS_WRITABLE", "SYSTEMD_NSPAWN_CONTAINER_SERVICE",
-        "LISTEN_FDS", "LISTEN_PID",
+        "SYSTEMD_NSPAWN_TMPFS_TMP",
+        "SYSTEMD_NSPAWN_LOCK",
+        "SYSTEMD_NSPAWN_CHECK_OS_RELEASE",
+        "SYSTEMD_SECCOMP",
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE",
+        "SYSTEMD_NSPAWN_CONTAINER_SERVICE",
+        "LISTEN_FDS",
+        "LISTEN_PID",
 };
 
 static int clear_environment(void **state)
@@ -812,11 +822,10 @@ static void test_environment(void **state)
                         assert_non_null(strstr(failure.text, rows[i].variable));
                         continue;
                 }
-                (void) snprintf(result, sizeof(result), "%s%s%s%sapi=%d %s",
-                                c.tmpfs_on_tmp ? "tmp " : "", c.lock_tree ? "lock " : "",
-                                c.check_os_release ? "check " : "",
-                                c.system_call_filter_off ? "" : "filter ", (int) c.api_vfs,
-                                c.service);
+                (void) snprintf(
+                        result, sizeof(result), "%s%s%s%sapi=%d %s", c.tmpfs_on_tmp ? "tmp " : "",
+                        c.lock_tree ? "lock " : "", c.check_os_release ? "check " : "",
+                        c.system_call_filter_off ? "" : "filter ", (int) c.api_vfs, c.service);
                 assert_string_equal(result, rows[i].result);
                 assert_int_equal(c.n_listen_fds, 0);
         }
@@ -828,10 +837,10 @@ static void test_listen_fds(void **state)
                 const char *pid, *n; /* "self": ours */
                 unsigned expected;
         } rows[] = {
-                { "self", "1", 1 },  { "self", "512", 512 }, { "self", "0", 0 },
-                { "self", "513", 0 }, { "self", "-1", 0 },   { "self", " 1", 0 },
-                { "self", "", 0 },   { "self", NULL, 0 },    { "1", "1", 0 },
-                { "x", "1", 0 },     { NULL, "1", 0 },
+                { "self", "1", 1 },   { "self", "512", 512 }, { "self", "0", 0 },
+                { "self", "513", 0 }, { "self", "-1", 0 },    { "self", " 1", 0 },
+                { "self", "", 0 },    { "self", NULL, 0 },    { "1", "1", 0 },
+                { "x", "1", 0 },      { NULL, "1", 0 },
         };
 
         (void) state;

@@ -144,9 +144,9 @@ static int make_payload(const struct scope_spec *spec, struct scope *scope, stru
         if (r == -EBUSY)
                 return failure_set(failure, r,
                                    "Machine '%s' is already running: there are processes in "
-                                   "'%s/%s'. Stop it (machinectl terminate %s), or start this one "
+                                   "'%s/%s'. Stop it, or start this one "
                                    "under another name (--machine=).",
-                                   spec->machine, scope->unit, name, spec->machine);
+                                   spec->machine, scope->unit, name);
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot make the payload's control group in '%s' (--keep-unit): "

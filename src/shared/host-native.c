@@ -76,10 +76,9 @@ static int fail_running(const struct scope_spec *spec, const struct scope *scope
                         struct failure *failure)
 {
         return failure_set(failure, -EBUSY,
-                           "Machine '%s' is already running: there are processes in '%s'. Stop it "
-                           "(machinectl terminate %s), or start this one under another name "
-                           "(--machine=).",
-                           spec->machine, scope->unit, spec->machine);
+                           "Machine '%s' is already running: there are processes in '%s'. Stop it, "
+                           "or start this one under another name (--machine=).",
+                           spec->machine, scope->unit);
 }
 
 static int make_scope_directory(const struct scope_spec *spec, const struct scope *scope,

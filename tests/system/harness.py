@@ -19,6 +19,7 @@ LAUNCHER = os.environ.get("STEAD_NSPAWN", str(STATE / "check" / "nspawn"))
 STOCK = os.environ.get("STEAD_STOCK_NSPAWN", "/usr/bin/systemd-nspawn")
 # Whether the launcher under test is the distribution's: then the tests are what is tested.
 IS_STOCK = os.path.realpath(LAUNCHER) == os.path.realpath(STOCK)
+IN_CI = os.environ.get("STEAD_CI") == "1" or os.environ.get("CI") == "true"
 WITH_SANITIZERS = os.environ.get("STEAD_SANITIZERS") == "1"
 
 # Part of every name that a test gives to something on the host.

@@ -1,0 +1,1372 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "basic/path.h"
+#include "basic/strv.h"
+#include "nspawn/options.h"
+#include "nspawn/plan.h"
+
+/* ---- a world written by hand ------------------------------------------------------------- */
+
+#define LOCKED (MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC)
+#define BASE 524288U
+
+/* All that a plan is made of; tests change what they are about. */
+struct world {
+        struct container_config config;
+        struct host_facts host;
+        struct tree_facts tree;
+        struct ids ids;
+        struct source_fact sources[8];
+        struct plan_inputs inputs;
+        struct failure failure;
+        struct container_plan plan;
+};
+
+static char *host_environment[] = { (char *) "container_host_id=debian",
+                                    (char *) "container_host_version_id=12", NULL };
+
+/* A host with everything, an unshifted tree with an os-release, and @line as options. */
+static void world_make(struct world *w, const char *line)
+{
+        static const struct node_fact nodes[N_STANDARD_NODES] = {
+                { "null", true, 0666, 0 },    { "zero", true, 0666, 0 },
+                { "full", true, 0666, 0 },    { "random", true, 0666, 0 },
+                { "urandom", true, 0644, 0 }, { "tty", true, 0620, 0 },
+                { "net/tun", true, 0666, 0 }, { "fuse", false, 0, 0 },
+        };
+        struct settings s CLEANUP(settings_done) = { .n = 0 };
+        char **argv CLEANUP_STRV = NULL, **words CLEANUP_STRV = NULL;
+
+        *w = (struct world){
+                .host = { .host = HOST_NATIVE,
+                          .user_namespaces = true,
+                          .has_kcore = true,
+                          .os_release_path = "/usr/lib/os-release",
+                          .os_release_environment = host_environment,
+                          .nproc = { 111, 222 },
+                          .sigpending = { 333, 444 },
+                          .term = "xterm",
+                          .has_resolv_conf = true,
+                          .localtime = LOCALTIME_LINK,
+                          .localtime_zone = (char *) "Europe/Berlin" },
+                .tree = { .path = (char *) "/srv/tree",
+                          .fd = -1,
+                          .has_usr = true,
+                          .has_os_release = true,
+                          .has_host_zone = true },
+                .ids = IDS_NULL,
+        };
+        memcpy(w->host.nodes, nodes, sizeof(nodes));
+        for (size_t i = 0; i < N_STANDARD_NODES; i++)
+                w->host.nodes[i].device = makedev(1, 3 + (unsigned) i);
+        config_init(&w->config);
+        assert_int_equal(strv_add(&argv, "nspawn"), 0);
+        assert_int_equal(strv_split(line, "|", &words), 0);
+        assert_int_equal(strv_add_all(&argv, words), 0);
+        assert_int_equal(settings_add_argv(&s, (int) strv_length(argv), argv, &w->failure), 0);
+        if (settings_apply(&s, &w->config, &w->failure) != 0)
+                fail_msg("'%s': %s", line, w->failure.text);
+        w->config.service = strdup("systemd-nspawn");
+        w->inputs = (struct plan_inputs){
+                .config = &w->config,
+                .host = &w->host,
+                .tree = &w->tree,
+                .ids = &w->ids,
+                .sources = w->sources,
+                .machine = "web",
+                .root_is_mapped = true,
+        };
+        memset(&w->inputs.random_uuid, 0x11, sizeof(struct id128));
+        memset(&w->inputs.boot_id, 0x22, sizeof(struct id128));
+        if (w->config.userns_mode != USERNS_NO) {
+                w->ids.user_namespace = true;
+                w->ids.map = (struct idmap){ BASE, 65536 };
+        }
+}
+
+static void world_done(struct world *w)
+{
+        plan_done(&w->plan);
+        config_done(&w->config);
+}
+
+static void build(struct world *w)
+{
+        int r = plan_build(&w->inputs, &w->plan, &w->failure);
+
+        if (r != 0)
+                fail_msg("%d: %s", r, w->failure.text);
+}
+
+#define WORLD(w, line)                                                                             \
+        struct world w CLEANUP(world_done);                                                        \
+        world_make(&(w), (line))
+
+static const struct mount_op *find(const struct world *w, const char *target)
+{
+        int i = mount_plan_find(&w->plan.mounts, target);
+
+        if (i < 0)
+                fail_msg("nothing is mounted on '%s'", target);
+        return &w->plan.mounts.ops[i];
+}
+
+static int find_last(const struct world *w, const char *target)
+{
+        for (size_t i = w->plan.mounts.n_ops; i-- > 0;)
+                if (streq(w->plan.mounts.ops[i].target, target))
+                        return (int) i;
+        return -1;
+}
+
+static int find_kind(const struct world *w, enum mount_kind kind, const char *target)
+{
+        for (size_t i = 0; i < w->plan.mounts.n_ops; i++)
+                if (w->plan.mounts.ops[i].kind == kind &&
+                    streq(w->plan.mounts.ops[i].target, target))
+                        return (int) i;
+        return -1;
+}
+
+static const struct tree_entry *find_entry(const struct mount_op *op, const char *path)
+{
+        for (size_t i = 0; i < op->n_entries; i++)
+                if (streq(op->entries[i].path, path))
+                        return &op->entries[i];
+        return NULL;
+}
+
+/* ---- capabilities, console, environment, limits ------------------------------------------ */
+
+static void test_capabilities(void **state)
+{
+        static const struct {
+                const char *line;
+                uint64_t set;
+        } rows[] = {
+                { "", 0xfdecafff },
+                { "--private-network", 0xfdecbfff },
+                { "--private-users", 0xfdecabff },
+                { "-U", 0xfdecabff },
+                { "--private-users=identity", 0xfdecabff },
+                { "-U|--private-network", 0xfdecbfff },
+                { "-b", 0xfdecafff },
+                { "--capability=CAP_NET_ADMIN", 0xfdecbfff },
+                { "--drop-capability=CAP_CHOWN", 0xfdecaffe },
+                { "--capability=CAP_SYSLOG|--drop-capability=CAP_SYSLOG", 0xfdecafff },
+                { "--private-network|--drop-capability=CAP_NET_ADMIN", 0xfdecafff },
+                { "-U|--capability=CAP_NET_BIND_SERVICE", 0xfdecafff },
+                { "--capability=all", UINT64_MAX },
+                { "--drop-capability=all", 0 },
+                { "--capability=all|--drop-capability=CAP_CHOWN", UINT64_MAX - 1 },
+                { "--capability=all|--drop-capability=all", 0 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                build(&w);
+                if (w.plan.capabilities != rows[i].set)
+                        fail_msg("'%s': %llx", rows[i].line,
+                                 (unsigned long long) w.plan.capabilities);
+                assert_true(w.plan.filter.retained_caps == rows[i].set);
+        }
+}
+
+static void test_console(void **state)
+{
+        static const struct {
+                const char *line;
+                bool in, out;
+                enum console_mode mode;
+        } rows[] = {
+                { "", true, true, CONSOLE_INTERACTIVE },
+                { "", true, false, CONSOLE_READ_ONLY },
+                { "", false, true, CONSOLE_READ_ONLY },
+                { "", false, false, CONSOLE_READ_ONLY },
+                { "--console=autopipe", true, true, CONSOLE_INTERACTIVE },
+                { "--console=autopipe", true, false, CONSOLE_PIPE },
+                { "--console=autopipe", false, true, CONSOLE_PIPE },
+                { "--console=autopipe", false, false, CONSOLE_PIPE },
+                { "--console=interactive", false, false, CONSOLE_INTERACTIVE },
+                { "--console=read-only", true, true, CONSOLE_READ_ONLY },
+                { "--console=passive", true, true, CONSOLE_PASSIVE },
+                { "--pipe", true, true, CONSOLE_PIPE },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.host.stdin_is_terminal = rows[i].in;
+                w.host.stdout_is_terminal = rows[i].out;
+                build(&w);
+                if (w.plan.console != rows[i].mode)
+                        fail_msg("row %zu: %s", i, console_mode_name(w.plan.console));
+                /* The terminal's node is there if there is a terminal. */
+                assert_int_equal(find_entry(find(&w, "/dev"), "console") != NULL,
+                                 rows[i].mode != CONSOLE_PIPE);
+        }
+}
+
+static char *join(char *const *list)
+{
+        struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
+
+        STRV_FOREACH(item, list)
+        strbuf_addf(&b, "%s|", *item);
+        return strbuf_take(&b);
+}
+
+#define PATH_LINE "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|"
+#define UUID_LINE "container_uuid=11111111-1111-1111-1111-111111111111|"
+#define HOST_LINES "container_host_id=debian|container_host_version_id=12|"
+
+static void test_environment(void **state)
+{
+        static const struct {
+                const char *line, *term, *colorterm, *no_color;
+                unsigned n_fds;
+                const char *environment;
+        } rows[] = {
+                { "", "xterm", NULL, NULL, 0,
+                  PATH_LINE "container=systemd-nspawn|TERM=xterm|" UUID_LINE
+                            "NOTIFY_SOCKET=/run/host/notify|LANG=C.UTF-8|" HOST_LINES },
+                { "-a", NULL, NULL, NULL, 0,
+                  PATH_LINE "container=systemd-nspawn|" UUID_LINE
+                            "NOTIFY_SOCKET=/run/host/notify|LANG=C.UTF-8|" HOST_LINES },
+                { "-b", "xterm", "truecolor", "1", 0,
+                  PATH_LINE
+                  "container=systemd-nspawn|TERM=xterm|COLORTERM=truecolor|NO_COLOR=1|" UUID_LINE
+                  "NOTIFY_SOCKET=/run/host/notify|" HOST_LINES },
+                { "", NULL, NULL, NULL, 3,
+                  PATH_LINE "container=systemd-nspawn|" UUID_LINE "LISTEN_FDS=3|LISTEN_PID=1|"
+                            "NOTIFY_SOCKET=/run/host/notify|LANG=C.UTF-8|" HOST_LINES },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                char *environment CLEANUP_FREE = NULL;
+
+                w.host.term = rows[i].term;
+                w.host.colorterm = rows[i].colorterm;
+                w.host.no_color = rows[i].no_color;
+                w.config.n_listen_fds = rows[i].n_fds;
+                build(&w);
+                environment = join(w.plan.environment);
+                assert_string_equal(environment, rows[i].environment);
+        }
+}
+
+static void test_limits(void **state)
+{
+        static const struct {
+                int resource;
+                rlim_t soft, hard;
+        } rows[] = {
+                { RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_CORE, 0, RLIM_INFINITY },
+                { RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_LOCKS, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_MEMLOCK, 8388608, 8388608 },
+                { RLIMIT_MSGQUEUE, 819200, 819200 },
+                { RLIMIT_NICE, 0, 0 },
+                { RLIMIT_NOFILE, 1024, 524288 },
+                { RLIMIT_NPROC, 111, 222 },
+                { RLIMIT_RSS, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_RTPRIO, 0, 0 },
+                { RLIMIT_RTTIME, RLIM_INFINITY, RLIM_INFINITY },
+                { RLIMIT_SIGPENDING, 333, 444 },
+                { RLIMIT_STACK, 8388608, RLIM_INFINITY },
+        };
+        WORLD(w, "");
+        WORLD(v, "--rlimit=NPROC=5:6|--rlimit=CORE=infinity|--rlimit=AS=1G");
+
+        (void) state;
+        static_assert(ARRAY_SIZE(rows) == RLIM_NLIMITS, "a row for each limit");
+        build(&w);
+        build(&v);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const struct rlimit *limit = &w.plan.limits[rows[i].resource];
+
+                if (limit->rlim_cur != rows[i].soft || limit->rlim_max != rows[i].hard)
+                        fail_msg("%s", limit_name(rows[i].resource));
+        }
+        assert_int_equal(v.plan.limits[RLIMIT_NPROC].rlim_cur, 5);
+        assert_int_equal(v.plan.limits[RLIMIT_NPROC].rlim_max, 6);
+        assert_true(v.plan.limits[RLIMIT_CORE].rlim_cur == RLIM_INFINITY);
+        assert_int_equal(v.plan.limits[RLIMIT_AS].rlim_max, 1 << 30);
+        assert_int_equal(v.plan.limits[RLIMIT_SIGPENDING].rlim_cur, 333);
+}
+
+/* ---- identity, ownership, refusals ------------------------------------------------------- */
+
+static void test_identity(void **state)
+{
+        static const struct {
+                const char *line;
+                bool in_tree;
+                uint8_t first; /* byte of the id */
+                const char *hostname;
+                int kill_signal; /* relative to SIGRTMIN with --boot */
+        } rows[] = {
+                { "", false, 0x11, "web", 0 },
+                { "", true, 0x33, "web", 0 },
+                { "--uuid=44444444444444444444444444444444", false, 0x44, "web", 0 },
+                { "--uuid=44444444444444444444444444444444", true, 0x33, "web", 0 },
+                { "--hostname=other", false, 0x11, "other", 0 },
+                { "-a", false, 0x11, "web", 0 },
+                { "--kill-signal=TERM", false, 0x11, "web", SIGTERM },
+                { "-b|--kill-signal=TERM", false, 0x11, "web", SIGTERM },
+        };
+        WORLD(boot, "-b|x|y");
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.tree.machine_id_set = rows[i].in_tree;
+                memset(&w.tree.machine_id, 0x33, sizeof(struct id128));
+                build(&w);
+                if (w.plan.uuid.bytes[0] != rows[i].first ||
+                    w.plan.kill_signal != rows[i].kill_signal)
+                        fail_msg("row %zu", i);
+                assert_string_equal(w.plan.hostname, rows[i].hostname);
+                assert_string_equal(w.plan.machine, "web");
+                assert_string_equal(w.plan.scope.machine, "web");
+                assert_int_equal(w.plan.boot_id.bytes[0], 0x22);
+                assert_int_equal(w.plan.scope.kill_signal, w.plan.kill_signal);
+                assert_null(w.plan.argv);
+        }
+        build(&boot);
+        assert_int_equal(boot.plan.kill_signal, SIGRTMIN + 3);
+        assert_int_equal(boot.plan.start_mode, START_BOOT);
+        assert_string_equal(boot.plan.argv[0], "x");
+        assert_string_equal(boot.plan.argv[1], "y");
+        assert_null(boot.plan.argv[2]);
+}
+
+static void test_machine_names(void **state)
+{
+        static const struct {
+                const char *line, *directory;
+                int r;
+                const char *name;
+        } rows[] = {
+                { "", "/srv/web", 0, "web" },          { "", "/srv/my_web", 0, "myweb" },
+                { "-Mother", "/srv/web", 0, "other" }, { "-Mother", "/", 0, "other" },
+                { "", "/srv/___", -EINVAL, NULL },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                char *name CLEANUP_FREE = NULL;
+
+                assert_int_equal(
+                        machine_name_decide(&w.config, rows[i].directory, &name, &w.failure),
+                        rows[i].r);
+                if (rows[i].name)
+                        assert_string_equal(name, rows[i].name);
+                else
+                        assert_non_null(strstr(w.failure.text, "--machine="));
+        }
+}
+
+static void test_ownership(void **state)
+{
+        static const struct {
+                const char *line;
+                uid_t tree_uid;
+                bool mapped; /* false: the kernel has refused to map once */
+                enum ownership ownership;
+                enum mount_phase root;
+        } rows[] = {
+                { "", 0, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "--private-users-ownership=chown", 0, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "--private-users=524288", 0, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "--private-users=yes", BASE, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "--private-users=identity", 0, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "--private-users=pick", 0, true, OWNERSHIP_AUTO, PHASE_MAPPED },
+                { "-U", 0, true, OWNERSHIP_AUTO, PHASE_MAPPED },
+                { "-U", 0, false, OWNERSHIP_CHOWN, PHASE_PREPARE },
+                { "-U", BASE, true, OWNERSHIP_CHOWN, PHASE_PREPARE },
+                { "-U", 65536, true, OWNERSHIP_CHOWN, PHASE_PREPARE },
+                { "-U", 1000, true, OWNERSHIP_AUTO, PHASE_MAPPED },
+                { "-U|--private-users-ownership=map", 0, true, OWNERSHIP_MAP, PHASE_MAPPED },
+                { "-U|--private-users-ownership=off", BASE, true, OWNERSHIP_OFF, PHASE_PREPARE },
+                { "-U|--private-users-ownership=chown", 0, true, OWNERSHIP_CHOWN, PHASE_PREPARE },
+                { "--private-users=524288|--private-users-ownership=auto", 0, true, OWNERSHIP_AUTO,
+                  PHASE_MAPPED },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.tree.uid = w.tree.gid = rows[i].tree_uid;
+                w.inputs.root_is_mapped = rows[i].mapped;
+                build(&w);
+                if (w.plan.ownership != rows[i].ownership)
+                        fail_msg("row %zu: %s", i, ownership_name(w.plan.ownership));
+                assert_int_equal(w.plan.mounts.ops[0].phase, rows[i].root);
+                assert_int_equal(w.plan.scope.owner, w.ids.map.base);
+        }
+}
+
+static void break_usr(struct world *w)
+{
+        w->tree.has_usr = false;
+}
+
+static void break_os_release(struct world *w)
+{
+        w->tree.has_os_release = false;
+}
+
+static void break_os_release_unchecked(struct world *w)
+{
+        w->tree.has_os_release = false;
+        w->config.check_os_release = false;
+}
+
+static void shift_tree(struct world *w)
+{
+        w->tree.uid = BASE;
+}
+
+static void no_userns(struct world *w)
+{
+        w->host.user_namespaces = false;
+}
+
+/* As ids_take() answers for -U on such a kernel. */
+static void no_userns_and_no_ids(struct world *w)
+{
+        w->host.user_namespaces = false;
+        w->ids = (struct ids) IDS_NULL;
+}
+
+static void test_refusals(void **state)
+{
+        static const struct {
+                const char *line;
+                void (*spoil)(struct world *w);
+                int r;
+                const char *words;
+        } rows[] = {
+                { "", break_usr, -EINVAL, "'/usr'" },
+                { "-b", break_usr, -EINVAL, "'/srv/tree'" },
+                { "-b", break_os_release, -EINVAL, "os-release" },
+                { "-b", break_os_release_unchecked, 0, NULL },
+                { "", break_os_release, 0, NULL },
+                { "-a", break_os_release, 0, NULL },
+                { "-U|--private-users-ownership=map", shift_tree, -EINVAL, "=chown" },
+                { "--private-users-ownership=map", shift_tree, 0, NULL },
+                { "-U", shift_tree, 0, NULL },
+                { "--private-users=5", no_userns, -EOPNOTSUPP, "user namespaces" },
+                { "", no_userns, 0, NULL },
+                { "-U", no_userns_and_no_ids, 0, NULL },
+                { "--property=MemoryMax=x", NULL, -EINVAL, "MemoryMax" },
+                { "--property=NoSuchThing=1", NULL, -EINVAL, "NoSuchThing" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                int r;
+
+                if (rows[i].spoil)
+                        rows[i].spoil(&w);
+                r = plan_build(&w.inputs, &w.plan, &w.failure);
+                if (r != rows[i].r)
+                        fail_msg("row %zu ('%s'): %d, %s", i, rows[i].line, r, w.failure.text);
+                if (r < 0) {
+                        assert_non_null(strstr(w.failure.text, rows[i].words));
+                        assert_null(w.plan.machine); /* nothing changes on failure */
+                }
+        }
+}
+
+static void test_namespaces(void **state)
+{
+        static const struct {
+                const char *line;
+                uint64_t more;
+        } rows[] = {
+                { "", 0 },
+                { "--private-network", CLONE_NEWNET },
+                { "-U", CLONE_NEWUSER },
+                { "-U|--private-network", CLONE_NEWUSER | CLONE_NEWNET },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                build(&w);
+                assert_true(w.plan.namespaces == (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID |
+                                                  CLONE_NEWUTS | rows[i].more));
+        }
+}
+
+static void test_scope(void **state)
+{
+        WORLD(w, "");
+        WORLD(v, "-S|mine|--keep-unit|-U|--register=yes");
+        WORLD(p, "--property=MemoryMax=1G|--property=TasksMax=5");
+
+        (void) state;
+        build(&w);
+        assert_string_equal(w.plan.scope.slice, "machine.slice");
+        assert_false(w.plan.scope.keep_unit);
+        assert_true(w.plan.scope.device_policy);
+        assert_ptr_equal(w.plan.scope.properties, &w.plan.properties);
+        assert_ptr_equal(w.plan.scope.devices, w.plan.devices);
+        assert_int_equal(w.plan.scope.owner, 0);
+        assert_int_equal(w.plan.register_mode, REGISTER_AUTO);
+        build(&v);
+        assert_string_equal(v.plan.scope.slice, "mine.slice");
+        assert_true(v.plan.scope.keep_unit);
+        assert_false(v.plan.scope.device_policy);
+        assert_int_equal(v.plan.scope.owner, BASE);
+        assert_int_equal(v.plan.register_mode, REGISTER_YES);
+        build(&p);
+        assert_int_equal(p.plan.properties.n, 2);
+        assert_int_equal(property_set_find(&p.plan.properties, PROPERTY_MEMORY_MAX)->number,
+                         1 << 30);
+}
+
+/* ---- devices ----------------------------------------------------------------------------- */
+
+static unsigned access_of(const struct world *w, char type, int major_number, int minor_number)
+{
+        unsigned access = 0;
+
+        for (size_t i = 0; i < w->plan.n_devices; i++) {
+                const struct device_rule *d = &w->plan.devices[i];
+
+                if (d->type == type && d->major == major_number && d->minor == minor_number)
+                        access |= d->access;
+        }
+        return access;
+}
+
+static void test_devices(void **state)
+{
+        static const struct {
+                char type;
+                int major, minor;
+                unsigned access;
+        } rows[] = {
+                { 'c', 1, 3, DEVICE_ALL },
+                { 'c', 1, 5, DEVICE_ALL },
+                { 'c', 1, 7, DEVICE_ALL },
+                { 'c', 1, 8, DEVICE_ALL },
+                { 'c', 1, 9, DEVICE_ALL },
+                { 'c', 5, 0, DEVICE_ALL },
+                { 'c', 5, 2, DEVICE_ALL },
+                { 'c', 136, -1, DEVICE_READ | DEVICE_WRITE },
+                { 'c', 10, 200, DEVICE_ALL },
+                { 'c', 10, 229, DEVICE_ALL },
+                /* Never: memory, ports, the console, disks. */
+                { 'c', 1, 1, 0 },
+                { 'c', 1, 4, 0 },
+                { 'c', 1, 11, 0 },
+                { 'c', 5, 1, 0 },
+                { 'b', 8, 0, 0 },
+                { 'b', 7, 0, 0 },
+        };
+        WORLD(w, "");
+
+        (void) state;
+        build(&w);
+        assert_int_equal(w.plan.n_devices, 10);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                if (access_of(&w, rows[i].type, rows[i].major, rows[i].minor) != rows[i].access)
+                        fail_msg("%c %d:%d", rows[i].type, rows[i].major, rows[i].minor);
+}
+
+/* Nodes that are bound in may be used, read-only ones just be read; none may be made. */
+static void test_bound_devices(void **state)
+{
+        WORLD(w, "--bind=/dev/sda|--bind-ro=/dev/sdb:/dev/x|--bind=/dev/snd|--bind=/dev/gone|"
+                 "--bind=/dev/kvm|--tmpfs=/t|--bind-ro=/dev/ttyS0");
+
+        (void) state;
+        w.sources[0] = (struct source_fact){ true, S_IFBLK | 0660, makedev(8, 0) };
+        w.sources[1] = (struct source_fact){ true, S_IFBLK | 0660, makedev(8, 16) };
+        w.sources[2] = (struct source_fact){ true, S_IFDIR | 0755, makedev(0, 0) };
+        w.sources[3] = (struct source_fact){ false, S_IFBLK | 0660, makedev(9, 9) };
+        w.sources[4] = (struct source_fact){ true, S_IFCHR | 0666, makedev(10, 232) };
+        w.sources[6] = (struct source_fact){ true, S_IFCHR | 0660, makedev(4, 64) };
+        build(&w);
+        assert_int_equal(w.plan.n_devices, 14);
+        assert_int_equal(access_of(&w, 'b', 8, 0), DEVICE_READ | DEVICE_WRITE);
+        assert_int_equal(access_of(&w, 'b', 8, 16), DEVICE_READ);
+        assert_int_equal(access_of(&w, 'c', 10, 232), DEVICE_READ | DEVICE_WRITE);
+        assert_int_equal(access_of(&w, 'c', 4, 64), DEVICE_READ);
+        assert_int_equal(access_of(&w, 'b', 9, 9), 0);
+}
+
+/* ---- mounts ------------------------------------------------------------------------------ */
+
+/* The table of the default mounts, as the payload is to see it. */
+static void test_mount_table(void **state)
+{
+        static const struct {
+                const char *line, *target;
+                enum mount_kind kind;
+                const char *type, *options;
+                unsigned attributes;
+        } rows[] = {
+                { "", "/tmp", MOUNT_NEW, "tmpfs", "mode=01777,size=10%,nr_inodes=400k",
+                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "", "/sys", MOUNT_NEW, "sysfs", NULL, MOUNT_RDONLY | LOCKED },
+                { "--private-network", "/sys", MOUNT_NEW, "tmpfs", "mode=0555,size=4m,nr_inodes=1k",
+                  LOCKED },
+                { "", "/dev", MOUNT_NEW, "tmpfs", "mode=0755,size=4m,nr_inodes=64k",
+                  MOUNT_NOSUID | MOUNT_STRICTATIME },
+                { "", "/dev/shm", MOUNT_NEW, "tmpfs", "mode=01777,size=10%,nr_inodes=400k",
+                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "", "/dev/pts", MOUNT_NEW, "devpts", "ptmxmode=0666,mode=0620,gid=5",
+                  MOUNT_NOSUID | MOUNT_NOEXEC },
+                { "", "/dev/mqueue", MOUNT_NEW, "mqueue", NULL, LOCKED },
+                { "", "/run", MOUNT_NEW, "tmpfs", "mode=0755,size=20%,nr_inodes=800k",
+                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "", "/run/host", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/run/host/os-release", MOUNT_BIND, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/run/host/incoming", MOUNT_BIND, NULL, NULL, MOUNT_RDONLY },
+                { "", "/proc", MOUNT_NEW, "proc", NULL, LOCKED },
+                { "", "/proc/sys", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "--private-network", "/proc/sys/net", MOUNT_BIND_INSIDE, NULL, NULL, LOCKED },
+                { "", "/proc/kallsyms", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/kcore", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/keys", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/sysrq-trigger", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/timer_list", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/acpi", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/apm", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/asound", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/bus", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/fs", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/irq", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/scsi", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_RDONLY | LOCKED },
+                { "", "/proc/sys/kernel/random/boot_id", MOUNT_BIND_INSIDE, NULL, NULL,
+                  MOUNT_RDONLY | LOCKED },
+                { "", "/proc/kmsg", MOUNT_BIND_INSIDE, NULL, NULL, MOUNT_NOSUID | MOUNT_NODEV },
+                { "", "/sys/fs/cgroup", MOUNT_NEW, "cgroup2", NULL, LOCKED },
+                { "", "/", MOUNT_ROOT, NULL, NULL, 0 },
+                { "--read-only", "/", MOUNT_ROOT, NULL, NULL, MOUNT_RDONLY },
+                { "--tmpfs=/t", "/t", MOUNT_NEW, "tmpfs", "mode=0755",
+                  MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "--tmpfs=/t:size=1m", "/t", MOUNT_NEW, "tmpfs", "size=1m",
+                  MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "--bind=/a:/b", "/b", MOUNT_BIND, NULL, NULL, 0 },
+                { "--bind-ro=/a:/b", "/b", MOUNT_BIND, NULL, NULL, MOUNT_RDONLY },
+                /* What is made for a container with ids of its own belongs to its root. */
+                { "-U", "/tmp", MOUNT_NEW, "tmpfs",
+                  "mode=01777,size=10%,nr_inodes=400k,uid=524288,gid=524288",
+                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "-U", "/dev", MOUNT_NEW, "tmpfs",
+                  "mode=0755,size=4m,nr_inodes=64k,uid=524288,gid=524288",
+                  MOUNT_NOSUID | MOUNT_STRICTATIME },
+                { "-U", "/dev/pts", MOUNT_NEW, "devpts", "ptmxmode=0666,mode=0620,gid=524293",
+                  MOUNT_NOSUID | MOUNT_NOEXEC },
+                { "-U", "/run", MOUNT_NEW, "tmpfs",
+                  "mode=0755,size=20%,nr_inodes=800k,uid=524288,gid=524288",
+                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
+                { "-U|--tmpfs=/t:size=1m", "/t", MOUNT_NEW, "tmpfs",
+                  "size=1m,uid=524288,gid=524288", MOUNT_NODEV | MOUNT_STRICTATIME },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                const struct mount_op *op;
+
+                build(&w);
+                op = find(&w, rows[i].target);
+                if (op->kind != rows[i].kind)
+                        fail_msg("row %zu: %s is of kind %s", i, op->target,
+                                 mount_kind_name(op->kind));
+                if (op->attributes != rows[i].attributes)
+                        fail_msg("row %zu: %s has attributes %x", i, op->target, op->attributes);
+                if (rows[i].type)
+                        assert_string_equal(op->type, rows[i].type);
+                if (!op->options != !rows[i].options)
+                        fail_msg("row %zu: options of %s", i, op->target);
+                if (op->options)
+                        assert_string_equal(op->options, rows[i].options);
+        }
+}
+
+static void check_order(const struct world *w, const char *line)
+{
+        static const struct {
+                const char *first, *then;
+        } rows[] = {
+                { "/proc/sys", "/proc/sys/net" },
+                { "/proc/sys", "/proc/sys/kernel/random/boot_id" },
+                { "/run/host/os-release", "/proc" },
+                { "/dev", "/dev/mqueue" },
+                { "/sys", "/sys/fs/cgroup" },
+                { "/tmp", "/sys" },
+                { "/sys", "/dev" },
+                { "/dev", "/dev/shm" },
+                { "/dev/shm", "/dev/pts" },
+                { "/dev/pts", "/run" },
+                { "/run", "/run/host" },
+        };
+        const struct mount_plan *m = &w->plan.mounts;
+        bool inside = false;
+
+        assert_int_equal(m->ops[0].kind, MOUNT_ROOT);
+        assert_string_equal(m->ops[0].target, "/");
+        assert_string_equal(m->ops[0].source, "/srv/tree");
+        for (size_t i = 0; i < m->n_ops; i++) {
+                const struct mount_op *op = &m->ops[i];
+
+                assert_non_null(op->why);
+                assert_true(path_is_absolute(op->target));
+                if (op->kind == MOUNT_ROOT)
+                        assert_int_equal(i, 0);
+                if (op->kind == MOUNT_NEW)
+                        assert_non_null(op->type);
+                if (op->kind == MOUNT_BIND_INSIDE && op->phase != PHASE_INSIDE)
+                        fail_msg("'%s': %s of the container before there is one", line, op->target);
+                /* Once the container's own mounts begin, those of the host are attached, but for
+                 * the ones that lie in /proc or /sys. Self-binds of /run are the exception. */
+                if (inside && op->phase != PHASE_INSIDE && !path_is_below(op->target, "/proc") &&
+                    !path_is_below(op->target, "/sys"))
+                        fail_msg("'%s': %s comes too late", line, op->target);
+                inside = inside || streq(op->target, "/proc");
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                int first = mount_plan_find(m, rows[i].first),
+                    then = mount_plan_find(m, rows[i].then);
+
+                if (first >= 0 && then >= 0 && first >= then)
+                        fail_msg("'%s': %s before %s", line, rows[i].then, rows[i].first);
+        }
+        /* Shared first, then the tunnel's way back is closed: the very last two. */
+        assert_int_equal(m->ops[m->n_ops - 2].kind, MOUNT_CHANGE);
+        assert_string_equal(m->ops[m->n_ops - 2].target, "/");
+        assert_int_equal(m->ops[m->n_ops - 2].propagation, PROPAGATION_SHARED);
+        assert_int_equal(m->ops[m->n_ops - 2].depth, MOUNT_RECURSIVE);
+        assert_int_equal(m->ops[m->n_ops - 1].kind, MOUNT_CHANGE);
+        assert_string_equal(m->ops[m->n_ops - 1].target, "/run/host/incoming");
+        assert_int_equal(m->ops[m->n_ops - 1].propagation, PROPAGATION_SLAVE);
+}
+
+/* What is mounted later on a parent hides what was mounted below it. */
+static void check_parents(const struct world *w, const char *line)
+{
+        const struct mount_plan *m = &w->plan.mounts;
+
+        for (size_t i = 0; i < m->n_ops; i++) {
+                const struct mount_op *op = &m->ops[i];
+
+                /* A bind of a directory onto itself takes nothing away that is recursive or was
+                 * not there, and changes attach nothing. */
+                if (op->kind == MOUNT_CHANGE || op->kind == MOUNT_DETACH ||
+                    op->kind == MOUNT_BIND_INSIDE)
+                        continue;
+                for (size_t k = 0; k < i; k++)
+                        if (!streq(m->ops[k].target, op->target) &&
+                            path_is_below(m->ops[k].target, op->target))
+                                fail_msg("'%s': %s hides %s", line, op->target, m->ops[k].target);
+        }
+}
+
+static void test_mount_order(void **state)
+{
+        static const char *const lines[] = {
+                "",
+                "-b",
+                "-P",
+                "--read-only",
+                "--private-network",
+                "-U",
+                "-U|--private-network",
+                "-U|--private-users-ownership=chown",
+                "--bind=/a:/proc/a|--bind=/b:/b|--tmpfs=/sys/t",
+                "--bind=/a:/dev/a|--bind=/b:/run/b|--tmpfs=/var|--tmpfs=/etc",
+                "--tmpfs=/a|--bind=/x:/a/b|--bind=/x:/a/b/c",
+                "--private-network|--read-only|--bind=/a:/proc/a|--bind-ro=/b:/sys/b",
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+                WORLD(w, lines[i]);
+
+                build(&w);
+                check_order(&w, lines[i]);
+                check_parents(&w, lines[i]);
+        }
+}
+
+/* Parents come first in whatever order the options were given. */
+static void test_custom_mounts_are_sorted(void **state)
+{
+        static const char *const lines[] = {
+                "--bind=/x:/a/b|--tmpfs=/a",
+                "--bind=/x:/a/b/c|--bind=/x:/a/b|--bind=/x:/a",
+                "--bind=/x:/proc/a/b|--tmpfs=/proc/a",
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+                WORLD(w, lines[i]);
+
+                build(&w);
+                check_parents(&w, lines[i]);
+        }
+}
+
+static void test_custom_mounts(void **state)
+{
+        static const struct {
+                const char *line, *target;
+                enum mount_phase phase;
+                enum mount_depth depth;
+                unsigned flags;
+        } rows[] = {
+                { "--bind=/a:/b", "/b", PHASE_PREPARE, MOUNT_RECURSIVE, MOUNT_MAKE_TARGET },
+                { "--bind=/a:/b:norbind", "/b", PHASE_PREPARE, MOUNT_ONE, MOUNT_MAKE_TARGET },
+                { "--bind=/a:/b:idmap", "/b", PHASE_PREPARE, MOUNT_RECURSIVE, MOUNT_MAKE_TARGET },
+                { "-U|--bind=/a:/b", "/b", PHASE_PREPARE, MOUNT_RECURSIVE, MOUNT_MAKE_TARGET },
+                { "-U|--bind=/a:/b:idmap", "/b", PHASE_MAPPED, MOUNT_RECURSIVE, MOUNT_MAKE_TARGET },
+                { "-U|--bind=/a:/b:idmap,noidmap", "/b", PHASE_PREPARE, MOUNT_RECURSIVE,
+                  MOUNT_MAKE_TARGET },
+                { "--tmpfs=/t", "/t", PHASE_PREPARE, MOUNT_ONE, MOUNT_MAKE_TARGET },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                const struct mount_op *op;
+
+                build(&w);
+                op = find(&w, rows[i].target);
+                assert_int_equal(op->phase, rows[i].phase);
+                assert_int_equal(op->depth, rows[i].depth);
+                assert_int_equal(op->flags, rows[i].flags);
+                if (op->kind == MOUNT_BIND) {
+                        assert_int_equal(op->propagation, PROPAGATION_SLAVE);
+                        assert_string_equal(op->source, "/a");
+                        assert_non_null(startswith(op->why, "--bind="));
+                }
+        }
+}
+
+/* The order of the options counts for what lies on one another, and the default comes first. */
+static void test_custom_mounts_on_defaults(void **state)
+{
+        WORLD(w, "--tmpfs=/tmp:size=1m|--bind=/x:/proc/x|--bind=/y:/dev/y|--bind=/z:/run/host/z|"
+                 "--bind=/s:/sys/s");
+        int tmp, last;
+
+        (void) state;
+        build(&w);
+        tmp = mount_plan_find(&w.plan.mounts, "/tmp");
+        last = find_last(&w, "/tmp");
+        assert_true(tmp >= 0 && last > tmp);
+        assert_string_equal(w.plan.mounts.ops[last].options, "size=1m");
+        assert_int_equal(w.plan.mounts.ops[last].flags & MOUNT_UNLESS_MOUNTED, 0);
+        assert_true(mount_plan_find(&w.plan.mounts, "/proc/x") >
+                    mount_plan_find(&w.plan.mounts, "/proc/kmsg"));
+        assert_true(mount_plan_find(&w.plan.mounts, "/sys/s") >
+                    mount_plan_find(&w.plan.mounts, "/sys/fs/cgroup"));
+        assert_true(mount_plan_find(&w.plan.mounts, "/dev/y") >
+                    mount_plan_find(&w.plan.mounts, "/dev"));
+        assert_true(mount_plan_find(&w.plan.mounts, "/run/host/z") >
+                    mount_plan_find(&w.plan.mounts, "/run/host"));
+        assert_int_equal(mount_plan_find(&w.plan.mounts, "/nothing"), -1);
+}
+
+static void test_private_network(void **state)
+{
+        static const char *const parts[] = { "block", "bus", "class", "dev", "devices", "kernel" };
+        static const char *const lines[] = { "--private-network", "-U|--private-network" };
+
+        (void) state;
+        for (size_t l = 0; l < ARRAY_SIZE(lines); l++) {
+                WORLD(w, lines[l]);
+                const struct mount_op *sys, *net;
+                int full, detach, change;
+
+                build(&w);
+                sys = find(&w, "/sys");
+                assert_int_equal(sys->phase, PHASE_PREPARE);
+                assert_non_null(find_entry(sys, "full"));
+                assert_non_null(find_entry(sys, "fs/cgroup"));
+                full = find_kind(&w, MOUNT_NEW, "/sys/full");
+                detach = find_kind(&w, MOUNT_DETACH, "/sys/full");
+                change = find_kind(&w, MOUNT_CHANGE, "/sys");
+                assert_true(full > 0 && detach > full && change > detach);
+                assert_int_equal(w.plan.mounts.ops[full].phase, PHASE_INSIDE);
+                assert_string_equal(w.plan.mounts.ops[full].type, "sysfs");
+                assert_int_equal(w.plan.mounts.ops[change].attributes, MOUNT_RDONLY);
+                for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+                        char target[32], source[32];
+                        int part;
+
+                        (void) snprintf(target, sizeof(target), "/sys/%s", parts[i]);
+                        (void) snprintf(source, sizeof(source), "/sys/full/%s", parts[i]);
+                        part = find_kind(&w, MOUNT_BIND_INSIDE, target);
+                        assert_true(part > full && part < detach);
+                        assert_string_equal(w.plan.mounts.ops[part].source, source);
+                        assert_int_equal(w.plan.mounts.ops[part].attributes, MOUNT_RDONLY | LOCKED);
+                        assert_non_null(find_entry(sys, parts[i]));
+                }
+                net = find(&w, "/proc/sys/net");
+                assert_int_equal(net->attributes_cleared, MOUNT_RDONLY);
+                assert_int_equal(w.plan.etc.resolv_conf, ETC_OFF);
+        }
+}
+
+static void test_host_network(void **state)
+{
+        WORLD(w, "");
+
+        (void) state;
+        build(&w);
+        assert_int_equal(mount_plan_find(&w.plan.mounts, "/sys/full"), -1);
+        assert_int_equal(mount_plan_find(&w.plan.mounts, "/proc/sys/net"), -1);
+        assert_int_equal(find_kind(&w, MOUNT_CHANGE, "/sys"), -1);
+}
+
+/* SYSTEMD_NSPAWN_API_VFS_WRITABLE= and SYSTEMD_NSPAWN_TMPFS_TMP= */
+static void test_api_vfs(void **state)
+{
+        WORLD(writable, "");
+        WORLD(network, "");
+        WORLD(tmp, "");
+
+        (void) state;
+        writable.config.api_vfs = API_VFS_WRITABLE;
+        build(&writable);
+        assert_int_equal(find(&writable, "/sys")->attributes, LOCKED);
+        assert_int_equal(find(&writable, "/proc")->attributes, LOCKED);
+        assert_int_equal(mount_plan_find(&writable.plan.mounts, "/proc/sys"), -1);
+        assert_int_equal(mount_plan_find(&writable.plan.mounts, "/proc/kcore"), -1);
+        assert_int_equal(mount_plan_find(&writable.plan.mounts, "/proc/bus"), -1);
+        assert_non_null(find(&writable, "/proc/kmsg"));
+        network.config.api_vfs = API_VFS_NETWORK;
+        build(&network);
+        assert_string_equal(find(&network, "/sys")->type, "tmpfs");
+        assert_int_equal(find(&network, "/proc/sys")->attributes, MOUNT_RDONLY | LOCKED);
+        assert_int_equal(find(&network, "/proc/sys/net")->attributes_cleared, MOUNT_RDONLY);
+        assert_non_null(find(&network, "/proc/kcore"));
+        tmp.config.tmpfs_on_tmp = false;
+        build(&tmp);
+        assert_int_equal(mount_plan_find(&tmp.plan.mounts, "/tmp"), -1);
+}
+
+static void test_etc_binds(void **state)
+{
+        static const struct {
+                const char *line;
+                enum localtime_kind localtime;
+                bool resolv_conf, zone_in_tree, bind_resolv, bind_localtime;
+        } rows[] = {
+                { "", LOCALTIME_LINK, true, true, false, false },
+                { "--read-only", LOCALTIME_LINK, true, true, true, true },
+                { "--read-only", LOCALTIME_FILE, false, true, false, true },
+                { "--read-only", LOCALTIME_MISSING, true, true, true, false },
+                { "--read-only|--private-network", LOCALTIME_LINK, true, true, false, true },
+                { "", LOCALTIME_LINK, true, false, false, true },
+                { "", LOCALTIME_FILE, true, false, false, false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                const unsigned want = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV;
+                int resolv, localtime_op;
+
+                w.host.localtime = rows[i].localtime;
+                w.host.has_resolv_conf = rows[i].resolv_conf;
+                w.tree.has_host_zone = rows[i].zone_in_tree;
+                build(&w);
+                resolv = mount_plan_find(&w.plan.mounts, "/etc/resolv.conf");
+                localtime_op = mount_plan_find(&w.plan.mounts, "/etc/localtime");
+                if ((resolv >= 0) != rows[i].bind_resolv ||
+                    (localtime_op >= 0) != rows[i].bind_localtime)
+                        fail_msg("row %zu: %d, %d", i, resolv, localtime_op);
+                if (resolv >= 0) {
+                        const struct mount_op *op = &w.plan.mounts.ops[resolv];
+
+                        assert_int_equal(op->attributes, want);
+                        assert_int_equal(op->flags,
+                                         MOUNT_TOLERATED | MOUNT_MAKE_TARGET | MOUNT_NOFOLLOW);
+                }
+                if (localtime_op >= 0) {
+                        const struct mount_op *op = &w.plan.mounts.ops[localtime_op];
+
+                        assert_int_equal(op->attributes, want);
+                        assert_string_equal(op->source, "/etc/localtime");
+                }
+        }
+}
+
+/* ---- what the new file systems hold ------------------------------------------------------ */
+
+static void test_entries(void **state)
+{
+        static const struct {
+                const char *mount, *path;
+                enum entry_kind kind;
+                mode_t mode;
+                const char *text; /* NULL: not looked at */
+        } rows[] = {
+                { "/dev", "null", ENTRY_DEVICE, S_IFCHR | 0666, NULL },
+                { "/dev", "urandom", ENTRY_DEVICE, S_IFCHR | 0644, NULL },
+                { "/dev", "tty", ENTRY_DEVICE, S_IFCHR | 0620, NULL },
+                { "/dev", "net/tun", ENTRY_DEVICE, S_IFCHR | 0666, NULL },
+                { "/dev", "char/1:3", ENTRY_LINK, 0, "../null" },
+                { "/dev", "char/1:9", ENTRY_LINK, 0, "../net/tun" },
+                { "/dev", "fd", ENTRY_LINK, 0, "/proc/self/fd" },
+                { "/dev", "stdin", ENTRY_LINK, 0, "/proc/self/fd/0" },
+                { "/dev", "stdout", ENTRY_LINK, 0, "/proc/self/fd/1" },
+                { "/dev", "stderr", ENTRY_LINK, 0, "/proc/self/fd/2" },
+                { "/dev", "ptmx", ENTRY_LINK, 0, "pts/ptmx" },
+                { "/dev", "core", ENTRY_LINK, 0, "/proc/kcore" },
+                { "/dev", "console", ENTRY_LINK, 0, "pts/0" },
+                { "/dev", "shm", ENTRY_DIRECTORY, 0755, NULL },
+                { "/dev", "mqueue", ENTRY_DIRECTORY, 0755, NULL },
+                { "/dev", "pts", ENTRY_DIRECTORY, 0755, NULL },
+                { "/run", "host", ENTRY_DIRECTORY, 0755, NULL },
+                { "/run", "host/container-manager", ENTRY_FILE, 0444, "systemd-nspawn\n" },
+                { "/run", "host/container-uuid", ENTRY_FILE, 0444,
+                  "11111111-1111-1111-1111-111111111111\n" },
+                { "/run", "host/proc-sys-kernel-random-boot-id", ENTRY_FILE, 0444,
+                  "22222222-2222-2222-2222-222222222222\n" },
+                { "/run", "host/os-release", ENTRY_FILE, 0444, NULL },
+                { "/run", "host/incoming", ENTRY_DIRECTORY, 0600, NULL },
+                { "/run", "host/inaccessible", ENTRY_DIRECTORY, 0755, NULL },
+                { "/run", "host/inaccessible/reg", ENTRY_FILE, 0, NULL },
+                { "/run", "host/inaccessible/dir", ENTRY_DIRECTORY, 0, NULL },
+                { "/run", "host/inaccessible/fifo", ENTRY_FIFO, 0, NULL },
+                { "/run", "host/inaccessible/sock", ENTRY_DEVICE, S_IFSOCK, NULL },
+                { "/run", "host/inaccessible/chr", ENTRY_DEVICE, S_IFCHR, NULL },
+                { "/run", "host/inaccessible/blk", ENTRY_DEVICE, S_IFBLK, NULL },
+                { "/run", "host/notify", ENTRY_SOCKET, 0200, NULL },
+                { "/run", "host/proc-kmsg", ENTRY_FIFO, 0600, NULL },
+        };
+        WORLD(w, "");
+
+        (void) state;
+        build(&w);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const struct tree_entry *e = find_entry(find(&w, rows[i].mount), rows[i].path);
+
+                if (!e)
+                        fail_msg("no %s/%s", rows[i].mount, rows[i].path);
+                if (e->kind != rows[i].kind || e->mode != rows[i].mode)
+                        fail_msg("%s/%s: %d, %o", rows[i].mount, rows[i].path, (int) e->kind,
+                                 e->mode);
+                if (rows[i].text)
+                        assert_string_equal(e->text, rows[i].text);
+        }
+        assert_true(find_entry(find(&w, "/dev"), "null")->device == makedev(1, 3));
+        assert_null(find_entry(find(&w, "/dev"), "fuse")); /* the host has none */
+        assert_null(find_entry(find(&w, "/dev"), "kmsg"));
+        assert_null(find_entry(find(&w, "/dev"), "loop-control"));
+}
+
+/* An entry's directory is made before it. */
+static void test_entries_have_parents(void **state)
+{
+        static const char *const lines[] = { "", "--private-network" };
+
+        (void) state;
+        for (size_t l = 0; l < ARRAY_SIZE(lines); l++) {
+                WORLD(w, lines[l]);
+
+                build(&w);
+                for (size_t i = 0; i < w.plan.mounts.n_ops; i++) {
+                        const struct mount_op *op = &w.plan.mounts.ops[i];
+
+                        for (size_t k = 0; k < op->n_entries; k++) {
+                                char parent[256];
+                                const struct tree_entry *e;
+                                char *slash;
+
+                                (void) snprintf(parent, sizeof(parent), "%s", op->entries[k].path);
+                                slash = strrchr(parent, '/');
+                                if (!slash)
+                                        continue;
+                                *slash = '\0';
+                                e = find_entry(op, parent);
+                                if (!e || e >= &op->entries[k] || e->kind != ENTRY_DIRECTORY)
+                                        fail_msg("%s/%s has no parent", op->target,
+                                                 op->entries[k].path);
+                        }
+                }
+        }
+}
+
+static void test_fewer_facts(void **state)
+{
+        WORLD(w, "-b");
+
+        (void) state;
+        w.host.has_kcore = false;
+        w.host.os_release_path = NULL;
+        w.host.os_release_environment = NULL;
+        w.host.term = NULL;
+        for (size_t i = 0; i < N_STANDARD_NODES; i++)
+                w.host.nodes[i].exists = false;
+        build(&w);
+        assert_null(find_entry(find(&w, "/dev"), "core"));
+        assert_null(find_entry(find(&w, "/dev"), "null"));
+        assert_int_equal(mount_plan_find(&w.plan.mounts, "/run/host/os-release"), -1);
+        assert_null(strv_env_get(w.plan.environment, "TERM"));
+        assert_null(strv_env_get(w.plan.environment, "LANG"));
+}
+
+static void test_attribute_words(void **state)
+{
+        static const struct {
+                unsigned attributes;
+                const char *text;
+        } rows[] = {
+                { 0, "rw" },
+                { MOUNT_RDONLY, "ro" },
+                { MOUNT_RDONLY | LOCKED, "ro,nosuid,nodev,noexec" },
+                { MOUNT_NOSUID | MOUNT_STRICTATIME, "rw,nosuid,strictatime" },
+                { MOUNT_RDONLY | LOCKED | MOUNT_STRICTATIME | MOUNT_NOSYMFOLLOW,
+                  "ro,nosuid,nodev,noexec,strictatime,nosymfollow" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                char text[96];
+
+                mount_attributes_to_text(rows[i].attributes, text, sizeof(text));
+                assert_string_equal(text, rows[i].text);
+        }
+        for (int i = PHASE_PREPARE; i <= PHASE_INSIDE; i++)
+                assert_non_null(mount_phase_name((enum mount_phase) i));
+        for (int i = MOUNT_ROOT; i <= MOUNT_DETACH; i++)
+                assert_non_null(mount_kind_name((enum mount_kind) i));
+}
+
+/* ---- printing ---------------------------------------------------------------------------- */
+
+/* A reader of JSON (RFC 8259) that gives the end of the value at @s, or NULL. */
+static const char *skip_json(const char *s, unsigned depth);
+
+static const char *skip_string(const char *s)
+{
+        if (*s++ != '"')
+                return NULL;
+        for (; *s != '"'; s++) {
+                if ((unsigned char) *s < 0x20)
+                        return NULL;
+                if (*s == '\\') {
+                        s++;
+                        if (*s == 'u') {
+                                if (strspn(s + 1, "0123456789abcdefABCDEF") < 4)
+                                        return NULL;
+                                s += 4;
+                        } else if (*s == '\0' || !strchr("\"\\/bfnrt", *s))
+                                return NULL;
+                }
+        }
+        return s + 1;
+}
+
+static const char *skip_members(const char *s, char end, unsigned depth)
+{
+        if (*s == end)
+                return s + 1;
+        for (;;) {
+                if (end == '}') {
+                        s = skip_string(s);
+                        if (!s || *s++ != ':')
+                                return NULL;
+                }
+                s = skip_json(s, depth - 1);
+                if (!s)
+                        return NULL;
+                if (*s == end)
+                        return s + 1;
+                if (*s++ != ',')
+                        return NULL;
+        }
+}
+
+static const char *skip_json(const char *s, unsigned depth)
+{
+        static const char *const words[] = { "true", "false", "null" };
+
+        if (depth == 0)
+                return NULL;
+        if (*s == '{' || *s == '[')
+                return skip_members(s + 1, *s == '{' ? '}' : ']', depth);
+        if (*s == '"')
+                return skip_string(s);
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (startswith(s, words[i]))
+                        return s + strlen(words[i]);
+        return strspn(s, "0123456789") > 0 ? s + strspn(s, "0123456789") : NULL;
+}
+
+static void test_json_reader(void **state)
+{
+        static const struct {
+                const char *text;
+                bool valid;
+        } rows[] = {
+                { "{}", true },       { "[1,\"a\",null]", true }, { "{\"a\":[{}]}", true },
+                { "{", false },       { "{\"a\"}", false },       { "[1,]", false },
+                { "\"a\n\"", false }, { "\"\\x\"", false },       { "{\"a\":1 \"b\":2}", false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const char *end = skip_json(rows[i].text, 8);
+
+                if ((end && *end == '\0') != rows[i].valid)
+                        fail_msg("%s", rows[i].text);
+        }
+}
+
+static void test_print(void **state)
+{
+        static const struct {
+                const char *line;
+                const char *words[5]; /* in the text form */
+        } rows[] = {
+                { "",
+                  { "machine: web\n", "directory: /srv/tree\n", "machine-id: random\n",
+                    "mode: command\n", "id-map: the host's ids\n" } },
+                { "-b|--bind=/a\"b:/c\\d|--private-network",
+                  { "mode: boot\n", "(--bind=/a\"b:/c\\d)", "network: private",
+                    "kill-signal: SIGRTMIN+3\n", "working-directory: /\n" } },
+                { "-U|--uuid=44444444444444444444444444444444|-EA=x\ny|-EZ=\xff\x01",
+                  { "id-map: 0 524288 65536\n", "ownership: auto\n", "id-mapped",
+                    "machine-id: 44444444-4444-4444-4444-444444444444\n", "A=x" } },
+                { "--property=MemoryMax=1G|--property=Description=a \"b\"|-S|mine|ls|a b",
+                  { "mine.slice", "MemoryMax", "  ls\n  a b\n", "register: if there is a registry",
+                    "console: read-only\n" } },
+                { "-P|--keep-unit|--register=no|-u|joe|--rlimit=CORE=5",
+                  { "console: pipe\n", "user: joe\n", "CORE=5:5\n", "register: no\n",
+                    "NPROC=the host's\n" } },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (int k = 0; k < 2; k++) {
+                        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+                        struct strbuf json CLEANUP_STRBUF = STRBUF_NULL;
+                        const char *end;
+                        WORLD(w, rows[i].line);
+
+                        w.host.host = k ? HOST_SYSTEMD : HOST_NATIVE;
+                        build(&w);
+                        plan_print(&w.plan, &text);
+                        assert_true(strbuf_ok(&text));
+                        for (size_t j = 0; j < ARRAY_SIZE(rows[i].words); j++)
+                                if (!strstr(strbuf_text(&text), rows[i].words[j]))
+                                        fail_msg("row %zu: no '%s' in:\n%s", i, rows[i].words[j],
+                                                 strbuf_text(&text));
+                        plan_print_json(&w.plan, &json);
+                        assert_true(strbuf_ok(&json));
+                        end = skip_json(strbuf_text(&json), 8);
+                        if (!end || !streq(end, "\n"))
+                                fail_msg("row %zu: bad JSON: %s", i, strbuf_text(&json));
+                        assert_non_null(startswith(strbuf_text(&json), "{\"machine\":\"web\","));
+                }
+}
+
+/* Neither form shows what is drawn anew with each look, so that two looks are equal. */
+static void test_print_is_stable(void **state)
+{
+        struct strbuf first CLEANUP_STRBUF = STRBUF_NULL, second CLEANUP_STRBUF = STRBUF_NULL;
+        WORLD(a, "");
+        WORLD(b, "");
+
+        (void) state;
+        memset(&b.inputs.random_uuid, 0x77, sizeof(struct id128));
+        memset(&b.inputs.boot_id, 0x78, sizeof(struct id128));
+        b.host.nproc = (struct rlimit){ 1, 2 };
+        build(&a);
+        build(&b);
+        plan_print(&a.plan, &first);
+        plan_print(&b.plan, &second);
+        assert_string_equal(strbuf_text(&first), strbuf_text(&second));
+        assert_non_null(strstr(strbuf_text(&first), "container_uuid=random"));
+}
+
+/* --setenv= is applied last and beats what is built in. */
+static void test_print_environment(void **state)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        WORLD(w, "-EPATH=/x|-ELANG=de|-EA=1");
+
+        (void) state;
+        build(&w);
+        plan_print(&w.plan, &text);
+        assert_non_null(strstr(strbuf_text(&text), "  PATH=/x\n"));
+        assert_null(strstr(strbuf_text(&text), "  PATH=/usr"));
+        assert_non_null(strstr(strbuf_text(&text), "  LANG=de\n"));
+        assert_non_null(strstr(strbuf_text(&text), "  A=1\n"));
+}
+
+int main(void)
+{
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_capabilities),
+                cmocka_unit_test(test_console),
+                cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_identity),
+                cmocka_unit_test(test_machine_names),
+                cmocka_unit_test(test_ownership),
+                cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_namespaces),
+                cmocka_unit_test(test_scope),
+                cmocka_unit_test(test_devices),
+                cmocka_unit_test(test_bound_devices),
+                cmocka_unit_test(test_mount_table),
+                cmocka_unit_test(test_mount_order),
+                cmocka_unit_test(test_custom_mounts_are_sorted),
+                cmocka_unit_test(test_custom_mounts),
+                cmocka_unit_test(test_custom_mounts_on_defaults),
+                cmocka_unit_test(test_private_network),
+                cmocka_unit_test(test_host_network),
+                cmocka_unit_test(test_api_vfs),
+                cmocka_unit_test(test_etc_binds),
+                cmocka_unit_test(test_entries),
+                cmocka_unit_test(test_entries_have_parents),
+                cmocka_unit_test(test_fewer_facts),
+                cmocka_unit_test(test_attribute_words),
+                cmocka_unit_test(test_json_reader),
+                cmocka_unit_test(test_print),
+                cmocka_unit_test(test_print_is_stable),
+                cmocka_unit_test(test_print_environment),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
