@@ -1,1 +1,2 @@
-# Rules of this folder come with what is built in it.
+# Run by hand, see README.md here: it needs root and a quiet machine.
+EXTRA_DIST += %D%/README.md %D%/floor.c %D%/results.txt %D%/run

@@ -6,7 +6,6 @@ TESTS += $(plan_tests)
 AM_TESTS_ENVIRONMENT = NSPAWN=$(abs_top_builddir)/nspawn; export NSPAWN;
 
 EXTRA_DIST += \
-	check \
 	try \
 	.ci/run \
 	%D%/system/conftest.py \
@@ -46,3 +45,7 @@ EXTRA_DIST += \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \
 	%D%/plan/users-off.args %D%/plan/users-off.expected
+
+# As a name in EXTRA_DIST this script would be taken for the target of the same name.
+dist-hook:
+	cp -p $(top_srcdir)/check $(distdir)/check

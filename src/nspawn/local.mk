@@ -23,6 +23,8 @@ src_nspawn_libnspawn_a_SOURCES = \
 	$(nspawn_seccomp_sources)
 nodist_src_nspawn_libnspawn_a_SOURCES = $(nodist_nspawn_seccomp_sources)
 
+include src/nspawn/tests.mk
+
 bin_PROGRAMS += nspawn
 nspawn_SOURCES = %D%/main.c
 nspawn_LDADD = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a src/shared/libshared.a \
