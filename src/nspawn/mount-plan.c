@@ -448,11 +448,40 @@ static bool goes_into_api(const struct custom_mount *m)
         return path_is_below(m->destination, "/proc") || path_is_below(m->destination, "/sys");
 }
 
+/* Parents before what is inside them; of the same target the later one is on top. */
+static int compare_custom(const void *a, const void *b)
+{
+        const struct custom_mount *const *x = a, *const *y = b;
+        const char *p = (*x)->destination, *q = (*y)->destination;
+
+        while (*p && *p == *q) {
+                p++;
+                q++;
+        }
+        if (*p != *q) {
+                unsigned c = *p == '/' ? 1U : (unsigned char) *p,
+                         d = *q == '/' ? 1U : (unsigned char) *q;
+
+                return c < d ? -1 : 1;
+        }
+        return (*x > *y) - (*x < *y);
+}
+
 /* @into_api: those below /proc and /sys, which come after these are mounted. */
 static void plan_custom(struct builder *b, bool into_api)
 {
-        for (size_t i = 0; i < b->config->n_custom_mounts; i++) {
-                const struct custom_mount *m = &b->config->custom_mounts[i];
+        size_t n = b->config->n_custom_mounts;
+        const struct custom_mount **sorted CLEANUP_FREE = calloc(n + 1, sizeof(*sorted));
+
+        if (!sorted) {
+                b->failed = true;
+                return;
+        }
+        for (size_t i = 0; i < n; i++)
+                sorted[i] = &b->config->custom_mounts[i];
+        qsort(sorted, n, sizeof(*sorted), compare_custom);
+        for (size_t i = 0; i < n; i++) {
+                const struct custom_mount *m = sorted[i];
                 char *options CLEANUP_FREE = NULL;
 
                 if (goes_into_api(m) != into_api)

@@ -21,8 +21,16 @@ static FILE *open_database(int root_fd, const char *path, char **ret_text)
         return fmemopen(*ret_text, size, "r");
 }
 
+/* To setresuid(2) and its like this number means "leave as it is", which is root. */
+static bool id_is_impossible(uint32_t id)
+{
+        return id == UINT32_MAX;
+}
+
 static int take_user(const struct passwd *p, struct user_entry *ret)
 {
+        if (id_is_impossible(p->pw_uid) || id_is_impossible(p->pw_gid))
+                return -EINVAL;
         *ret = (struct user_entry){ .uid = p->pw_uid,
                                     .gid = p->pw_gid,
                                     .name = strdup(p->pw_name),
@@ -60,7 +68,8 @@ static void find_groups(int root_fd, struct user_entry *entry)
                 return;
         while (entry->n_groups < USER_MAX_GROUPS && (g = fgetgrent(f)))
                 for (size_t i = 0; g->gr_mem[i]; i++)
-                        if (streq(g->gr_mem[i], entry->name) && g->gr_gid != entry->gid) {
+                        if (streq(g->gr_mem[i], entry->name) && g->gr_gid != entry->gid &&
+                            !id_is_impossible(g->gr_gid)) {
                                 entry->groups[entry->n_groups++] = g->gr_gid;
                                 break;
                         }

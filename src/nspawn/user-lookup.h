@@ -19,7 +19,8 @@ struct user_entry {
 
 /*
  * Looks @user (a name or a number) up in /etc/passwd and /etc/group below @root_fd, which are
- * the guest's and read with limits. Returns 0, -ESRCH (no such user) or another negative errno.
+ * the guest's and read with limits. Returns 0, -ESRCH (no such user), -EINVAL (its ids
+ * are none that a process can have) or another negative errno.
  */
 int user_lookup(int root_fd, const char *user, struct user_entry *ret);
 void user_entry_done(struct user_entry *entry);
