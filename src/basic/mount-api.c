@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -198,6 +199,13 @@ int mount_attach_path(int fd, const char *path)
 int mount_make_all_private(void)
 {
         return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
+int mount_enter_namespace_root(void)
+{
+        int fd CLEANUP_FD = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 || setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
 int mount_pivot_to_cwd(void)

@@ -86,6 +86,13 @@ int mount_attach_path(int fd, const char *path);
 int mount_make_all_private(void);
 
 /*
+ * Makes the root of the caller's mount namespace its root and working directory. A caller that was
+ * started in a chroot would else leave all that lies outside of it within reach of its children
+ * (setns(2): joining a mount namespace does this, also the own one). Needs /proc.
+ */
+int mount_enter_namespace_root(void);
+
+/*
  * Makes the mount that is the working directory the root of the caller's mount namespace and
  * detaches all that was there before.
  */

@@ -298,11 +298,12 @@ int mount_run_take_mapped(struct mount_run *run, const int *fds, size_t n)
  */
 static int attach_root(int fd, const struct mount_op *op, struct failure *failure)
 {
-        int host_root CLEANUP_FD = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int r = host_root < 0 ? -errno : mount_make_all_private();
+        int r = mount_enter_namespace_root();
 
         if (r >= 0)
-                r = mount_attach(fd, host_root);
+                r = mount_make_all_private();
+        if (r >= 0)
+                r = mount_attach_path(fd, "/");
         if (r >= 0 && fchdir(fd) < 0)
                 r = -errno;
         if (r >= 0)

@@ -683,8 +683,6 @@ static void test_mount_table(void **state)
                 { "--bind-ro=/a:/b", "/b", MOUNT_BIND, NULL, NULL, MOUNT_RDONLY },
                 /* What is made for a container with ids of its own belongs to its root. */
                 /* What its first process makes itself does so without saying. */
-                { "-U", "/tmp", MOUNT_NEW, "tmpfs", "mode=01777,size=10%,nr_inodes=400k",
-                  MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME },
                 { "-U", "/dev", MOUNT_NEW, "tmpfs",
                   "mode=0755,size=4m,nr_inodes=64k,uid=524288,gid=524288",
                   MOUNT_NOSUID | MOUNT_STRICTATIME },
@@ -715,6 +713,35 @@ static void test_mount_table(void **state)
                         fail_msg("row %zu: options of %s", i, op->target);
                 if (op->options)
                         assert_string_equal(op->options, rows[i].options);
+        }
+}
+
+/*
+ * What is made for a container with ids of its own belongs to its root: by options if we make it,
+ * by itself if the first process does, whose ids are the container's.
+ */
+static void test_tmpfs_owners(void **state)
+{
+        static const char *const lines[] = { "-U", "-U|--private-network|--tmpfs=/t", "" };
+
+        (void) state;
+        for (size_t l = 0; l < ARRAY_SIZE(lines); l++) {
+                WORLD(w, lines[l]);
+                size_t n = 0;
+
+                build(&w);
+                for (size_t i = 0; i < w.plan.mounts.n_ops; i++) {
+                        const struct mount_op *op = &w.plan.mounts.ops[i];
+                        bool owned;
+
+                        if (op->kind != MOUNT_NEW || !streq(op->type, "tmpfs"))
+                                continue;
+                        n++;
+                        owned = endswith(op->options, ",uid=524288,gid=524288") != NULL;
+                        if (owned != (w.plan.user_namespace && op->phase == PHASE_PREPARE))
+                                fail_msg("'%s': %s has '%s'", lines[l], op->target, op->options);
+                }
+                assert_true(n >= 4);
         }
 }
 
@@ -1350,6 +1377,7 @@ int main(void)
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_bound_devices),
                 cmocka_unit_test(test_mount_table),
+                cmocka_unit_test(test_tmpfs_owners),
                 cmocka_unit_test(test_mount_order),
                 cmocka_unit_test(test_custom_mounts_are_sorted),
                 cmocka_unit_test(test_custom_mounts),
