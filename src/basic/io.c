@@ -159,13 +159,15 @@ static char *unquote(const char *value, size_t n)
 char *os_release_value(const char *text, const char *key)
 {
         size_t n = strlen(key);
+        const char *found = NULL;
 
+        /* The file is a list of shell assignments: the last one counts. */
         for (const char *line = text; *line;) {
                 size_t length = strcspn(line, "\n");
 
                 if (length > n && strncmp(line, key, n) == 0 && line[n] == '=')
-                        return unquote(line + n + 1, length - n - 1);
+                        found = line + n + 1;
                 line += length + (line[length] == '\n');
         }
-        return NULL;
+        return found ? unquote(found, strcspn(found, "\n")) : NULL;
 }

@@ -30,7 +30,7 @@ static bool has_inode(const char *line, const struct stat *st)
 {
         char inode[64];
 
-        (void) snprintf(inode, sizeof(inode), "%02x:%02x:%llu", major(st->st_dev),
+        (void) snprintf(inode, sizeof(inode), "%02x:%02x:%llu ", major(st->st_dev),
                         minor(st->st_dev), (unsigned long long) st->st_ino);
         return strstr(line, inode) != NULL;
 }

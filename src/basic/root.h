@@ -8,7 +8,7 @@
 /*
  * Everything below a container's root is reached through these functions and openat2(2), so that
  * no symbolic link, ".." or magic link in the tree leads out of it, also while somebody changes
- * the tree. @path may be absolute: it is taken from @root_fd. -EAGAIN races are retried here.
+ * the tree. @path may be absolute: it is taken from @root_fd; it has no slash at its end. -EAGAIN races are retried here.
  */
 
 /* openat2() with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS. O_CLOEXEC is added. */

@@ -565,6 +565,12 @@ static int set_bind(struct container_config *c, const struct setting *s, struct 
                 free(m.source);
                 return bad_value(s, failure, -EINVAL, "the path cannot be used");
         }
+        if (!path_is_normalized(m.destination)) {
+                free(m.source);
+                free(m.destination);
+                return bad_value(s, failure, -EINVAL,
+                                 "the destination cannot have '..' in it; give it behind a colon");
+        }
         return add_custom_mount(c, m, s, failure);
 }
 
@@ -578,9 +584,12 @@ static int set_tmpfs(struct container_config *c, const struct setting *s, struct
                 return bad_value(s, failure, -EINVAL, "write PATH[:OPTIONS]");
         if (!path_is_absolute(parts[0]))
                 return bad_value(s, failure, -EINVAL, "the path is not absolute");
-        r = path_make_absolute(parts[0], &m.destination);
-        if (r < 0)
-                return bad_value(s, failure, r, "the path cannot be used");
+        if (path_make_absolute(parts[0], &m.destination) < 0 ||
+            !path_is_normalized(m.destination)) {
+                free(m.destination);
+                return bad_value(s, failure, -EINVAL,
+                                 "the path cannot be used; it must not have '..' in it");
+        }
         if (parts[1])
                 m.options = TAKE_PTR(parts[1]);
         return add_custom_mount(c, m, s, failure);

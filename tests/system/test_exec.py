@@ -547,6 +547,7 @@ def test_resolv_conf_is_copied(busybox):
 
 def test_resolv_conf_link_is_left_alone(busybox):
     link = busybox / "etc/resolv.conf"
+    link.unlink(missing_ok=True)
     link.symlink_to("../run/nowhere/resolv.conf")
     output_of(run("-D", busybox, "true"))
     assert os.readlink(link) == "../run/nowhere/resolv.conf"
