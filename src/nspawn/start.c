@@ -27,6 +27,9 @@ struct start {
         struct seccomp_program filter;
         int child_channel_fd;
         char **host_environment;
+        /* Ids or the cgroup are given to the first process after its birth, so it has to wait.
+         * Decided before that: the cgroup is known to both sides later. */
+        bool namespaces_take_work;
 };
 
 /* The id on disk of the container's root. */
@@ -154,11 +157,6 @@ static int create_scope(struct start *s, struct failure *failure)
         return scope_create(s->plan->host, &s->plan->scope, &s->container->scope, failure);
 }
 
-static bool namespaces_take_work(const struct start *s)
-{
-        return s->plan->user_namespace || s->container->scope.payload_fd < 0;
-}
-
 /* ---- the first process ------------------------------------------------------------------- */
 
 static _Noreturn void become_child(struct start *s)
@@ -168,7 +166,7 @@ static _Noreturn void become_child(struct start *s)
                 .mounts = &s->mounts,
                 .filter = &s->filter,
                 .channel_fd = s->child_channel_fd,
-                .wait_for_namespaces = namespaces_take_work(s),
+                .wait_for_namespaces = s->namespaces_take_work,
                 .console_fd = s->container->console.slave,
                 .host_environment = s->host_environment,
         };
@@ -185,6 +183,7 @@ static int clone_child(struct start *s, struct failure *failure)
 
         if (r < 0)
                 return failure_set(failure, r, "Cannot make a channel: %s.", error_text(r));
+        s->namespaces_take_work = s->plan->user_namespace || c->scope.payload_fd < 0;
         c->leader = process_clone(s->plan->namespaces, c->scope.payload_fd, &c->leader_pidfd);
         if (c->leader == 0)
                 become_child(s);
@@ -251,7 +250,7 @@ static int set_up_namespaces(struct start *s, struct failure *failure)
                 r = map_ids(s, failure);
         if (r >= 0)
                 r = scope_adopt(&c->scope, c->leader, c->leader_pidfd, failure);
-        if (r < 0 || !namespaces_take_work(s))
+        if (r < 0 || !s->namespaces_take_work)
                 return r;
         n = mount_run_get_mapped(&s->mounts, fds, CHANNEL_MAX_FDS);
         r = channel_send(c->channel_fd, &message, fds, n);

@@ -17,7 +17,7 @@ def pytest_configure(config):
     for line in (
             "ours: about what only our launcher does; left out when another one is under test",
             "slow: takes many seconds; left out by ./check --fast",
-            "smoke: the short list that is repeated under the sanitizers"):
+            "smoke: a short list for a quick look by hand (-m smoke)"):
         config.addinivalue_line("markers", line)
 
 
