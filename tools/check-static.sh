@@ -9,13 +9,13 @@ status=0
 skipped=0
 
 files=$(find src -name '*.c' ! -name 'test-*' | sort)
-flags="-std=gnu17 -D_GNU_SOURCE -Isrc -I$build -include $build/config.h -DLIBEXECDIR=\"/libexec\""
+flags="-std=gnu17 -D_GNU_SOURCE -Isrc -I$build -include $build/config.h"
 flags="$flags $(pkg-config --cflags libsystemd 2>/dev/null || pkg-config --cflags libelogind)"
 
 if command -v clang-tidy >/dev/null; then
         for file in $files; do
                 # shellcheck disable=SC2086 # the flags are words
-                clang-tidy --quiet "$file" -- $flags 2>/dev/null | grep . && status=1
+                clang-tidy --quiet "$file" -- $flags '-DLIBEXECDIR="/libexec"' 2>/dev/null | grep . && status=1
         done
 else
         echo "clang-tidy is not installed: not run"

@@ -130,3 +130,10 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
                 *ret_n_fds = n_fds;
         return 0;
 }
+
+bool channel_peer_is_gone(int fd)
+{
+        char byte;
+
+        return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}

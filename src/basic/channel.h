@@ -25,6 +25,9 @@ int channel_pair(int *ret_a, int *ret_b);
  * peer's queue holds more than a whole conversation. */
 int channel_send(int fd, const struct channel_message *message, const int *fds, size_t n_fds);
 
+/* Whether the peer has closed its end or died. Does not wait, takes nothing. */
+bool channel_peer_is_gone(int fd);
+
 /*
  * Waits up to @timeout_ms (negative: for ever) for a message. Descriptors are stored in @fds,
  * which has room for @max_fds; they are the caller's. More than that are closed and give -EPROTO.

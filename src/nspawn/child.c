@@ -59,10 +59,13 @@ static int child_failed(struct child *c, int error, const char *what)
 
 static int step_die_with_supervisor(struct child *c)
 {
-        /* Without its supervisor a container has no console and nobody to end it. If that died
-         * before this line, the channel's end tells. */
-        return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? child_failed(c, -errno, "set a death signal")
-                                                    : 0;
+        /* Without its supervisor a container has no console and nobody to end it. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return child_failed(c, -errno, "set a death signal");
+        /* Who died before that line sends no signal any more. */
+        if (channel_peer_is_gone(c->in->channel_fd))
+                _exit(EXIT_FAILURE);
+        return 0;
 }
 
 static int receive(struct child *c, enum message_type want, int *fds, size_t max_fds,
@@ -198,6 +201,19 @@ static int set_limit(int resource, struct rlimit want)
                 return 0;
         if (errno != EPERM || getrlimit((__rlimit_resource_t) resource, &have) < 0)
                 return -errno;
+        /* Nobody gets more open files than the kernel has for a process. */
+        if (resource == RLIMIT_NOFILE) {
+                char text[32];
+                unsigned long most = 0;
+
+                if (read_line_at(AT_FDCWD, "/proc/sys/fs/nr_open", text, sizeof(text)) >= 0 &&
+                    parse_ulong(text, 1, ULONG_MAX, &most) >= 0 && want.rlim_max > most) {
+                        want.rlim_max = most;
+                        want.rlim_cur = MIN_OF(want.rlim_cur, want.rlim_max);
+                        if (setrlimit((__rlimit_resource_t) resource, &want) == 0)
+                                return 0;
+                }
+        }
         /* More than we may give: as much as we may. */
         want.rlim_max = MIN_OF(want.rlim_max, have.rlim_max);
         want.rlim_cur = MIN_OF(want.rlim_cur, want.rlim_max);
@@ -301,6 +317,9 @@ static int step_filter(struct child *c)
 
 static int become_user(struct child *c)
 {
+        /* The console is the user's now, to be opened by name too; a caller's stream stays as it is. */
+        if (c->in->console_fd >= 0 && fchown(STDIN_FILENO, c->user.uid, (gid_t) -1) < 0)
+                return child_failed(c, -errno, "give the console to the user");
         /* Keeping the capabilities across setresuid() leaves the last word to caps_set(). */
         if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setgroups(c->user.n_groups, c->user.groups) < 0 ||
             setresgid(c->user.gid, c->user.gid, c->user.gid) < 0 ||
@@ -512,7 +531,8 @@ static void become_stub(struct child *c)
         if (caps_limit_bounding(keep) < 0 || step_filter(c) < 0 || caps_set(keep, keep, 0) < 0)
                 tell_failure(c);
         id128_to_plain(&c->plan->uuid, uuid);
-        stub_init_hide_environment(c->in->host_environment, c->plan->config->service, uuid);
+        stub_init_hide_caller(c->in->host_argv, c->in->host_environment, c->plan->config->service,
+                              uuid);
         (void) syscall(SYS_close_range, 0U, ~0U, 0);
         stub_init_run(pid);
 }

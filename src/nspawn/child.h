@@ -12,7 +12,7 @@ struct child_inputs {
         int channel_fd;
         bool wait_for_namespaces; /* MSG_NAMESPACES will come */
         int console_fd;           /* becomes the standard streams; -1: the caller's are kept */
-        char **host_environment;  /* ours, as the kernel placed it */
+        char **host_argv, **host_environment; /* ours, as the kernel placed them */
 };
 
 /* Sets the container up from inside and becomes the payload. Does not return. */

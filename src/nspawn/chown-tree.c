@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -23,6 +24,7 @@
 struct shift {
         uid_t base;
         uint64_t mount_id; /* of the tree: what is mounted in it stays as it is */
+        bool resumed;      /* an earlier run was interrupted */
         char failed_name[256];
 };
 
@@ -94,23 +96,59 @@ static int shift_acls(const struct shift *s, int fd, bool is_directory)
         return r >= 0 && is_directory ? shift_acl(path, "system.posix_acl_default", s->base) : r;
 }
 
+/* Until its mode is set again, a file carries here what it had: a run may be interrupted. */
+#define MODE_ATTRIBUTE "trusted.stead.mode"
+
+/* Set-id bits do not survive a change of owner (chown(2)). */
+static int change_owner(int fd, const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+        bool keep_mode = mode & (S_ISUID | S_ISGID) && !S_ISLNK(mode);
+
+        mode &= 07777;
+        if (keep_mode && setxattr(path, MODE_ATTRIBUTE, &mode, sizeof(mode), 0) < 0 &&
+            errno != ENOTSUP)
+                return -errno;
+        if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (!keep_mode)
+                return 0;
+        if (chmod(path, mode) < 0)
+                return -errno;
+        (void) removexattr(path, MODE_ATTRIBUTE);
+        return 0;
+}
+
+/* What an interrupted run left between the two. */
+static int restore_mode(const char *path)
+{
+        mode_t mode = 0;
+
+        if (getxattr(path, MODE_ATTRIBUTE, &mode, sizeof(mode)) != (ssize_t) sizeof(mode))
+                return 0;
+        if (chmod(path, mode & 07777) < 0)
+                return -errno;
+        (void) removexattr(path, MODE_ATTRIBUTE);
+        return 0;
+}
+
 /* @fd: O_PATH, so that nobody can put another file there between our look and our change. */
 static int shift_file(const struct shift *s, int fd, const struct stat *st)
 {
         char path[64];
-        uid_t uid = shifted(s, st->st_uid), gid = shifted(s, st->st_gid);
+        uid_t uid = shifted(s, st->st_uid);
+        gid_t gid = shifted(s, st->st_gid);
+        int r;
 
-        if (st->st_uid == uid && st->st_gid == gid)
-                return 0;
-        if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
-                return -errno;
-        if (S_ISLNK(st->st_mode))
-                return 0;
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        /* Set-id bits do not survive a change of owner (chown(2)). */
-        if (st->st_mode & (S_ISUID | S_ISGID) && chmod(path, st->st_mode & 07777) < 0)
-                return -errno;
-        return shift_acls(s, fd, S_ISDIR(st->st_mode));
+        if (st->st_uid == uid && st->st_gid == gid)
+                return s->resumed && S_ISREG(st->st_mode) ? restore_mode(path) : 0;
+        /* The lists first: doing them twice does no harm, and the owner tells what is done. */
+        if (!S_ISLNK(st->st_mode)) {
+                r = shift_acls(s, fd, S_ISDIR(st->st_mode));
+                if (r < 0)
+                        return r;
+        }
+        return change_owner(fd, path, uid, gid, st->st_mode);
 }
 
 static int shift_directory(struct shift *s, int take_fd, unsigned depth);
@@ -140,7 +178,7 @@ static int open_again(int fd)
 static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned depth)
 {
         int fd CLEANUP_FD = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        struct stat st;
+        struct stat st = { .st_mode = 0 };
         uint64_t mount_id = 0;
         int r = fd < 0 ? -errno : look_at(fd, &st, &mount_id);
 
@@ -157,6 +195,16 @@ static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned d
         if (r < 0 && !s->failed_name[0])
                 (void) snprintf(s->failed_name, sizeof(s->failed_name), "%s", name);
         return r;
+}
+
+/* A big tree takes minutes, and who waits for it may change his mind. The signals are blocked. */
+static bool asked_to_end(void)
+{
+        sigset_t pending;
+
+        return sigpending(&pending) == 0 &&
+               (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
+                sigismember(&pending, SIGHUP) > 0);
 }
 
 static int shift_directory(struct shift *s, int take_fd, unsigned depth)
@@ -177,6 +225,10 @@ static int shift_directory(struct shift *s, int take_fd, unsigned depth)
         while (r >= 0) {
                 const struct dirent *e;
 
+                r = asked_to_end() ? -EINTR : 0;
+                if (r < 0)
+                        break;
+
                 errno = 0;
                 e = readdir(d);
                 if (!e) {
@@ -193,7 +245,7 @@ static int shift_directory(struct shift *s, int take_fd, unsigned depth)
 int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct failure *failure)
 {
         struct shift s = { .base = base };
-        struct stat st;
+        struct stat st = { .st_mode = 0 };
         int fd, r;
 
         if (base % RANGE != 0 || count != RANGE)
@@ -206,6 +258,7 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
                 return failure_set(failure, r, "Cannot look at '%s': %s.", path, error_text(r));
         if (st.st_uid == base && st.st_gid == base)
                 return 0;
+        s.resumed = st.st_uid == CHOWN_BUSY_MARKER;
         if (fchownat(root_fd, "", CHOWN_BUSY_MARKER, CHOWN_BUSY_MARKER, AT_EMPTY_PATH) < 0)
                 return failure_set(failure, -errno,
                                    "Cannot change the owners in '%s': %s. Use "
@@ -214,6 +267,12 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
         r = shift_acls(&s, root_fd, true);
         fd = r < 0 ? r : open_again(root_fd);
         r = fd < 0 ? fd : shift_directory(&s, fd, 0);
+        if (r == -EINTR)
+                return failure_set(
+                        failure, r,
+                        "Changing the owners in '%s' was interrupted. The next start with "
+                        "the same options goes on with it.",
+                        path);
         if (r < 0)
                 return failure_set(failure, r, "Cannot change the owner of '%s' in '%s': %s.",
                                    s.failed_name, path, error_text(r));

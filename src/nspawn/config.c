@@ -113,6 +113,12 @@ static int validate_mounts(const struct container_config *c, struct failure *fai
         for (size_t i = 0; i < c->n_custom_mounts; i++) {
                 const struct custom_mount *m = &c->custom_mounts[i];
 
+                if (streq(m->destination, "/run") || streq(m->destination, "/run/host"))
+                        return failure_set(
+                                failure, -EINVAL,
+                                "%s mounts over '%s', where the container finds what the "
+                                "launcher gives to it. Use another destination.",
+                                m->origin, m->destination);
                 if (!streq(m->destination, "/"))
                         continue;
                 if (shifting || c->userns_mode == USERNS_PICK)

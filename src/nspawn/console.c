@@ -4,20 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "basic/io.h"
 #include "basic/terminal.h"
 
 #define ESCAPE_BYTE 0x1d /* ^] */
 #define ESCAPE_WINDOW_MS 1000
 /* How often a busy console is read before everybody else gets a turn. */
 #define READS_PER_TURN 32
-/* A caller that does not read any more must not keep us at the end. */
-#define DRAIN_LIMIT_MS 5000
+/* What a terminal takes at once when it says that it has room (tty drivers keep that much). */
+#define POLLED_WRITE 256
 
 static uint64_t now_ms(void)
 {
@@ -27,16 +27,42 @@ static uint64_t now_ms(void)
         return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
 }
 
-/* Terminals and pipes are opened a second time: flags on ours do not show at the caller's. Files
- * are not, since a second description would have a position of its own; they do not block. */
+/*
+ * Terminals and pipes are opened a second time: flags on ours do not show at the caller's. Files
+ * are not, since a second description would have a position of its own; nor is the master of a
+ * pseudo terminal, of which a second one would be another terminal.
+ */
 static void stream_open(struct console_stream *s, int fd, int flags)
 {
-        struct stat st;
+        struct stat st = { .st_mode = 0 };
+        unsigned number;
+        bool reopen = isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0;
         int copy = -1;
 
-        if (isatty(fd) || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)))
+        (void) fstat(fd, &st);
+        if (reopen || S_ISFIFO(st.st_mode))
                 copy = terminal_reopen(fd, flags | O_NONBLOCK);
         *s = (struct console_stream){ .fd = copy >= 0 ? copy : fd, .owned = copy >= 0 };
+        if (copy < 0 && S_ISSOCK(st.st_mode))
+                s->way = WAY_SOCKET;
+        else if (copy < 0 && !S_ISREG(st.st_mode))
+                s->way = WAY_POLLED;
+}
+
+static ssize_t stream_write(const struct console_stream *s, const char *data, size_t n)
+{
+        struct pollfd room = { .fd = s->fd, .events = POLLOUT };
+
+        if (s->way == WAY_SOCKET)
+                return send(s->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (s->way == WAY_POLLED) {
+                if (poll(&room, 1, 0) <= 0) {
+                        errno = EAGAIN;
+                        return -1;
+                }
+                n = MIN_OF(n, (size_t) POLLED_WRITE);
+        }
+        return write(s->fd, data, n);
 }
 
 int console_init(struct console *c, enum console_mode mode, int take_master, int take_slave)
@@ -131,7 +157,7 @@ static void flush_from_guest(struct console *c)
         while (c->from_guest_done < c->n_from_guest) {
                 const char *start = c->from_guest + c->from_guest_done;
                 size_t rest = c->n_from_guest - c->from_guest_done;
-                ssize_t n = write(c->out.fd, start, rest);
+                ssize_t n = stream_write(&c->out, start, rest);
 
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
@@ -228,28 +254,26 @@ enum console_event console_dispatch(struct console *c, const struct pollfd *fds,
         return event;
 }
 
-void console_drain(struct console *c, bool add_line_end)
+bool console_drain(struct console *c)
 {
-        uint64_t end = now_ms() + DRAIN_LIMIT_MS;
-
         if (c->master < 0 || c->out.finished)
-                return;
+                return true;
         /* Without a second holder the master ends with an error behind the last byte. */
         c->slave = fd_close(c->slave);
         for (;;) {
-                struct pollfd out = { .fd = c->out.fd, .events = POLLOUT };
-
-                if (c->n_from_guest == 0 && !read_guest(c))
-                        break;
-                if (c->out.finished || now_ms() > end)
-                        return;
-                if (c->n_from_guest > 0) {
-                        (void) poll(&out, 1, 100);
+                if (c->n_from_guest > 0)
                         flush_from_guest(c);
-                }
+                if (c->n_from_guest > 0)
+                        return false;
+                if (c->out.finished || !read_guest(c))
+                        return true;
         }
-        if (add_line_end && c->last_byte != '\n')
-                (void) write_all(c->out.fd, "\n", 1);
+}
+
+void console_end_line(struct console *c)
+{
+        if (c->out.fd >= 0 && !c->out.finished && c->last_byte != '\n')
+                (void) stream_write(&c->out, "\n", 1);
 }
 
 void console_done(struct console *c)

@@ -21,8 +21,16 @@ enum console_event {
 
 #define CONSOLE_BUFFER_SIZE 16384
 
+/* How one writes to a stream without being kept by it. */
+enum console_way {
+        WAY_PLAIN, /* a file, which does not keep anybody; or a description of our own that may not */
+        WAY_SOCKET, /* send(2) can be told not to wait */
+        WAY_POLLED, /* little at a time, and only when there is room */
+};
+
 struct console_stream {
         int fd;
+        enum console_way way;
         bool owned;    /* opened by us: non-blocking, and to be closed */
         bool finished; /* end of file, or nobody reads any more */
 };
@@ -61,8 +69,14 @@ enum console_event console_dispatch(struct console *c, const struct pollfd *fds,
 /* The caller's terminal has a new size. */
 void console_resized(struct console *c);
 
-/* After the payload's end: passes on what it still wrote, with a line end if it had none. */
-void console_drain(struct console *c, bool add_line_end);
+/*
+ * After the payload's end: passes on what it still wrote. Returns true when that is done, or nobody
+ * reads any more; false when the reader has to make room first: poll .out.fd for POLLOUT, call again.
+ */
+bool console_drain(struct console *c);
+
+/* Ends the last line that was passed on, if the payload did not. */
+void console_end_line(struct console *c);
 
 /* Gives the caller's terminal its mode back, closes and frees. Accepts an empty one. */
 void console_done(struct console *c);

@@ -26,6 +26,7 @@
 #include "basic/log.h"
 #include "basic/parse.h"
 #include "basic/path.h"
+#include "basic/strv.h"
 #include "nspawn/facts.h"
 #include "nspawn/notify.h"
 #include "nspawn/plan.h"
@@ -42,7 +43,7 @@ enum outcome { OUTCOME_EXITED, OUTCOME_POWEROFF, OUTCOME_REBOOT, OUTCOME_KILLED 
 /* All that outlives a boot. */
 struct run {
         const struct container_config *config;
-        char **host_environment;
+        char **host_argv, **host_environment;
         struct host_facts host;
         struct tree_facts tree;
         struct source_fact *sources;
@@ -53,6 +54,7 @@ struct run {
         struct container_plan plan; /* of the first boot, as far as it was made already */
         struct id128 uuid;          /* drawn once: a reboot does not change who the machine is */
         bool root_is_mapped;
+        bool asked_to_stop; /* not forgotten when the guest answers with a reboot */
 };
 
 #define RUN_NULL                                                                                   \
@@ -187,14 +189,16 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
         return plan_build(&in, ret, failure);
 }
 
-static int acquire(const struct run *run, const char *path, struct lock_file *lock,
+static int acquire(struct run *run, const char *path, struct lock_file *lock,
                    struct failure *failure)
 {
         pid_t holder = 0;
         int r = lock_file_acquire(path, run->config->read_only ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
                                   &holder);
 
-        if (r >= 0 || r == -EROFS)
+        if (r >= 0)
+                return 0;
+        if (r == -EROFS && lock == &run->tree_lock)
                 return 0; /* a tree on a read-only file system has the lock by inode only */
         if (r != -EBUSY)
                 return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
@@ -267,17 +271,20 @@ static int check_plan(struct run *run, struct failure *failure)
 
 /* ---- signals ----------------------------------------------------------------------------- */
 
-/* All signals that would end us come through a descriptor, so that nothing is left undone. */
+/*
+ * Every signal that would end us comes through a descriptor, so that nothing is left undone. Left
+ * alone are those that report a fault of ours, that stop and continue a job, or that do nothing.
+ */
 static int open_signals(struct run *run, struct failure *failure)
 {
-        static const int wanted[] = { SIGTERM, SIGINT,  SIGHUP,  SIGQUIT, SIGWINCH,
-                                      SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE };
+        static const int left_alone[] = { SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT,
+                                          SIGTRAP, SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU,
+                                          SIGCONT, SIGCHLD, SIGURG };
         sigset_t set;
 
-        (void) sigemptyset(&set);
-        for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-                (void) sigaddset(&set, wanted[i]);
-        (void) sigaddset(&set, SIGRTMIN + 18);
+        (void) sigfillset(&set);
+        for (size_t i = 0; i < ARRAY_SIZE(left_alone); i++)
+                (void) sigdelset(&set, left_alone[i]);
         if (sigprocmask(SIG_BLOCK, &set, NULL) >= 0)
                 run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return run->signal_fd < 0 ? failure_set(failure, -errno, "Cannot receive signals: %s.",
@@ -293,7 +300,6 @@ struct boot {
         struct run *run;
         const struct container_plan *plan;
         struct container container;
-        bool asked_to_stop;
         struct process_end end;
         uint64_t watchdog_us; /* 0: nobody watches */
 };
@@ -315,12 +321,14 @@ static void notify(const char *format, ...)
 /* The first request goes to the payload, if there is a signal that it understands. */
 static enum step_answer ask_to_stop(struct boot *b)
 {
-        if (b->asked_to_stop || b->plan->kill_signal == 0)
+        if (b->run->asked_to_stop || b->plan->kill_signal == 0)
                 return STOP_NOW;
-        b->asked_to_stop = true;
+        b->run->asked_to_stop = true;
         if (process_signal(b->container.leader_pidfd, b->plan->kill_signal) < 0)
                 return STOP_NOW;
-        info(b->run, "Asked the container to shut down. Ask again to kill it.");
+        /* A terminal in raw mode needs to be told to go to the left. */
+        info(b->run, "Asked the container to shut down. Ask again to kill it.%s",
+             b->container.console.raw ? "\r" : "");
         return GO_ON;
 }
 
@@ -330,23 +338,34 @@ static enum step_answer on_signal(struct boot *b)
 
         if (read(b->run->signal_fd, &si, sizeof(si)) != (ssize_t) sizeof(si))
                 return GO_ON;
-        if (si.ssi_signo == SIGWINCH)
+        switch (si.ssi_signo) {
+        case SIGWINCH:
                 console_resized(&b->container.console);
-        else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
+                return GO_ON;
+        case SIGTERM:
+        case SIGINT:
                 return ask_to_stop(b);
-        else if (si.ssi_signo == (uint32_t) SIGRTMIN + 18)
+        case SIGPIPE: /* the write says so, too */
+        case SIGXFSZ:
+                return GO_ON;
+        default:
+                break;
+        }
+        if (si.ssi_signo == (uint32_t) SIGRTMIN + 18) {
                 (void) malloc_trim(0);
-        else if (si.ssi_signo != SIGPIPE)
-                return STOP_NOW; /* would have ended a simpler program */
-        return GO_ON;
+                return GO_ON;
+        }
+        return STOP_NOW; /* would have ended a simpler program */
 }
 
 static enum step_answer on_notify(struct boot *b)
 {
-        struct strbuf forward CLEANUP_STRBUF = STRBUF_NULL;
+        char **forward CLEANUP_STRV = NULL;
 
+        /* A datagram for each, as who supervises us is used to it. */
         if (notify_receive(b->container.notify_fd, b->container.leader, &forward) > 0)
-                (void) notify_send(strbuf_text(&forward));
+                STRV_FOREACH(text, forward)
+        (void) notify_send(*text);
         return GO_ON;
 }
 
@@ -494,6 +513,21 @@ static void announce_end(const struct boot *b, enum outcome outcome)
         }
 }
 
+/* Waits for a slow reader of the console, until somebody asks us to end. */
+static void drain_console(struct boot *b)
+{
+        struct console *console = &b->container.console;
+
+        while (!console_drain(console)) {
+                struct pollfd fds[] = { { .fd = console->out.fd, .events = POLLOUT },
+                                        { .fd = b->run->signal_fd, .events = POLLIN } };
+
+                (void) poll(fds, ARRAY_SIZE(fds), -1);
+                if (fds[1].revents && on_signal(b) == STOP_NOW)
+                        break;
+        }
+}
+
 /* The container is over: pass on its last words, then give the terminal back before ours. */
 static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
 {
@@ -516,18 +550,22 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
         notify("STOPPING=1\nSTATUS=%s", *ret == OUTCOME_REBOOT && b->plan->config->keep_unit
                                                 ? "Restarting..."
                                                 : "Terminating...");
-        console_drain(&c->console, !b->run->config->quiet && b->plan->console != CONSOLE_PIPE);
+        drain_console(b);
+        if (!b->run->config->quiet && b->plan->console != CONSOLE_PIPE)
+                console_end_line(&c->console);
         console_done(&c->console);
         return 0;
 }
 
 static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
 {
-        int r = container_start(&b->container, b->plan, &b->run->ids, b->run->host_environment,
+        int r = container_start(&b->container, b->plan, b->run->host_argv, b->run->host_environment,
                                 failure);
 
-        if (r < 0)
+        if (r < 0) {
+                notify("STOPPING=1\nSTATUS=Terminating...");
                 return r;
+        }
         ids_release_password_lock(&b->run->ids);
         r = container_go(&b->container, failure);
         if (r >= 0) {
@@ -542,6 +580,26 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
         if (r >= 0)
                 announce_end(b, *ret);
         return r;
+}
+
+/* The tree's file system cannot be mapped: what else is allowed changes the tree on disk. */
+static int leave_mapping(struct run *run, struct failure *failure)
+{
+        if (run->config->read_only)
+                return failure_set(
+                        failure, -EOPNOTSUPP,
+                        "The file system of '%s' does not support id-mapped mounts, and "
+                        "--read-only forbids to change the owners of its files. Leave out "
+                        "one of -U and --read-only.",
+                        run->tree.path);
+        run->root_is_mapped = false;
+        if (run->tree.uid < IDMAP_DEFAULT_COUNT)
+                log_message(
+                        LOG_LEVEL_NOTICE,
+                        "The file system of '%s' does not support id-mapped mounts: changing the "
+                        "owners of its files on disk.",
+                        run->tree.path);
+        return 0;
 }
 
 /* One boot, in the first way that the tree's file system allows. */
@@ -562,8 +620,8 @@ static int boot_once(struct run *run, enum outcome *ret, int *ret_status, struct
         }
         plan_done(&run->plan); /* a reboot has a boot id of its own */
         if (r == START_CANNOT_MAP && run->root_is_mapped) {
-                run->root_is_mapped = false;
-                return boot_once(run, ret, ret_status, failure);
+                r = leave_mapping(run, failure);
+                return r < 0 ? r : boot_once(run, ret, ret_status, failure);
         }
         return r;
 }
@@ -581,6 +639,17 @@ static int exit_status(const struct run *run, enum outcome outcome, int status)
                 break;
         }
         return EXIT_FAILURE;
+}
+
+/* Detached mounts are descriptors, so a caller's small limit would be hit at any of them. */
+static void raise_file_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= 1024)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int prepare(struct run *run, struct failure *failure)
@@ -614,7 +683,7 @@ static void greet(const struct run *run)
                 log_warning("--slice= has no effect with --keep-unit, ignoring.");
 }
 
-int container_run(const struct container_config *config, char **host_environment)
+int container_run(const struct container_config *config, char **host_argv, char **host_environment)
 {
         struct run run = RUN_NULL;
         struct failure failure = { .error = 0 };
@@ -622,7 +691,9 @@ int container_run(const struct container_config *config, char **host_environment
         int status = EXIT_FAILURE, r;
 
         run.config = config;
+        run.host_argv = host_argv;
         run.host_environment = host_environment;
+        raise_file_limit();
         (void) umask(0); /* modes are as the code says; the payload gets 0022 */
         r = prepare(&run, &failure);
         if (r >= 0)
@@ -631,6 +702,10 @@ int container_run(const struct container_config *config, char **host_environment
                 r = boot_once(&run, &outcome, &status, &failure);
                 if (r < 0 || outcome != OUTCOME_REBOOT || config->keep_unit)
                         break;
+                if (run.asked_to_stop) {
+                        outcome = OUTCOME_POWEROFF;
+                        break;
+                }
         }
         status = r < 0 ? EXIT_FAILURE : exit_status(&run, outcome, status);
         run_done(&run);

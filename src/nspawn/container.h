@@ -7,7 +7,7 @@
  * Runs a container to its end, through all its reboots, and cleans up. All messages were printed
  * when it returns. Returns the exit status of the program (0…255).
  */
-int container_run(const struct container_config *config, char **host_environment);
+int container_run(const struct container_config *config, char **host_argv, char **host_environment);
 
 /* Prints what container_run() would do. Returns 0 or 1, the exit status. */
 int container_dry_run(const struct container_config *config);

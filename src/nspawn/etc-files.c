@@ -131,8 +131,8 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
 
 static void warn_about(const char *what, const char *path, int error)
 {
-        log_warning("Cannot %s '%s' in the container, ignoring: %s.", what, path,
-                    error_text(error));
+        log_warning("Cannot %s '/%s' in the container, ignoring: %s.", what, path,
+                    error == -EBADF ? "It is not a regular file" : error_text(error));
 }
 
 static bool has_content(int fd, const char *text, size_t size)
@@ -195,7 +195,7 @@ static void link_localtime(int root_fd, const char *zone, uid_t owner)
         ssize_t n;
 
         if (parent < 0) {
-                warn_about("link", "/etc/localtime", parent);
+                warn_about("link", "etc/localtime", parent);
                 return;
         }
         (void) snprintf(target, sizeof(target), "../usr/share/zoneinfo/%s", zone);
@@ -211,7 +211,7 @@ static void link_localtime(int root_fd, const char *zone, uid_t owner)
         if ((unlinkat(parent, name, 0) < 0 && errno != ENOENT) ||
             symlinkat(target, parent, name) < 0 ||
             fchownat(parent, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-                warn_about("link", "/etc/localtime", -errno);
+                warn_about("link", "etc/localtime", -errno);
 }
 
 int etc_plan_run(const struct etc_plan *plan, int root_fd, uid_t owner, struct failure *failure)

@@ -226,8 +226,11 @@ int tree_facts_read(const char *path, const struct host_facts *host, bool want_o
         r = facts.path ? read_machine_id(&facts) : -errno;
         if (r < 0) {
                 free(facts.path);
-                return failure_set(failure, r, "Cannot look at the root directory '%s': %s.", path,
-                                   error_text(r));
+                return failure_set(
+                        failure, r,
+                        "Cannot look at the root directory '%s': %s. It has to be there, and "
+                        "/proc has to be mounted.",
+                        path, error_text(r));
         }
         (void) TAKE_FD(fd);
         *ret = facts;

@@ -33,6 +33,12 @@ static int base_from_tree(const struct tree_facts *tree, uint32_t *ret, struct f
                         "do not tell the range of ids. Give it with "
                         "--private-users=BASE.",
                         tree->path);
+        if ((tree->uid & 0xFFFF0000U) == 0xFFFF0000U)
+                return failure_set(
+                        failure, -ERANGE,
+                        "The owner (%u) of '%s' leads to a range of ids that goes beyond "
+                        "4294967295. Give a range with --private-users=BASE.",
+                        (unsigned) tree->uid, tree->path);
         *ret = tree->uid & 0xFFFF0000U;
         return 0;
 }

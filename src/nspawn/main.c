@@ -29,7 +29,7 @@ static int print_version(void)
                        : EXIT_SUCCESS;
 }
 
-static int act(const struct container_config *config, char **environment)
+static int act(const struct container_config *config, char **argv, char **environment)
 {
         switch (config->action) {
         case ACTION_HELP:
@@ -41,7 +41,7 @@ static int act(const struct container_config *config, char **environment)
         case ACTION_RUN:
                 break;
         }
-        return container_run(config, environment);
+        return container_run(config, argv, environment);
 }
 
 int main(int argc, char **argv, char **environment)
@@ -65,7 +65,7 @@ int main(int argc, char **argv, char **environment)
         if (config.quiet)
                 log_set_level(LOG_LEVEL_WARNING);
         if (r == 0)
-                status = act(&config, environment);
+                status = act(&config, argv, environment);
         else
                 status = r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         if (r < 0 && failure.error != 0)

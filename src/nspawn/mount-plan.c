@@ -336,7 +336,7 @@ static void plan_dev(struct builder *b)
                       { "stderr", "/proc/self/fd/2" },
                       { "ptmx", "pts/ptmx" } };
         char *pts_options CLEANUP_FREE =
-                format_text(b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->uid_base + 5);
+                format_text(b, "ptmxmode=0666,mode=0620,gid=%u", b->choices->tty_gid);
         size_t op = add_tmpfs(b, "/dev", "mode=0755,size=4m,nr_inodes=64k",
                               MOUNT_NOSUID | MOUNT_STRICTATIME, "default");
 
@@ -362,7 +362,8 @@ static void plan_dev(struct builder *b)
                                    .why = (char *) "default" });
         add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
                                       .kind = MOUNT_NEW,
-                                      .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET,
+                                      .flags = MOUNT_UNLESS_MOUNTED | MOUNT_OWN_TARGET |
+                                               MOUNT_GIVE_TERMINALS,
                                       .attributes = MOUNT_NOSUID | MOUNT_NOEXEC,
                                       .type = "devpts",
                                       .source = (char *) "devpts",

@@ -55,6 +55,7 @@ enum mount_flags {
         MOUNT_INHERITS = 1 << 5,       /* the source's mount has these attributes already */
         MOUNT_OWN_TARGET = 1 << 6,     /* the target is inside a file system of an earlier row */
         MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside: mounted without being built detached */
+        MOUNT_GIVE_TERMINALS = 1 << 8, /* what devpts makes for its mounter becomes the owner's */
 };
 
 struct mount_op {
@@ -86,9 +87,9 @@ struct mount_choices {
         bool user_namespace;
         bool map_root;     /* the tree is mounted with the container's id map */
         uint32_t uid_base; /* owner of what is made for the container: its root */
+        uint32_t tty_gid;  /* group of terminals, as the host numbers it */
         bool pty;          /* a console terminal exists */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
-        const char *localtime_target;
 };
 
 /* Returns 0 or a negative errno. */

@@ -88,6 +88,11 @@ static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_
 static int fill(int fs_fd, const struct mount_op *op, const struct mount_run_options *o,
                 struct failure *failure)
 {
+        if (op->flags & MOUNT_GIVE_TERMINALS && o->owner != 0 &&
+            (fchownat(fs_fd, "", o->owner, o->owner, AT_EMPTY_PATH) < 0 ||
+             fchownat(fs_fd, "ptmx", o->owner, o->owner, AT_SYMLINK_NOFOLLOW) < 0))
+                return failure_set(failure, -errno, "Cannot give '%s' to the container: %s.",
+                                   op->target, error_text(errno));
         for (size_t i = 0; i < op->n_entries; i++) {
                 const struct tree_entry *e = &op->entries[i];
                 int r = make_entry(fs_fd, e, o);
@@ -232,6 +237,24 @@ int mount_run_prepare(struct mount_run *run, const struct mount_run_options *opt
         return 0;
 }
 
+/*
+ * Which it is that cannot be mapped: the tree's own file system (-EINVAL, without a sentence: there
+ * may be another way), or one that is mounted in it, for which there is none.
+ */
+static int root_not_mapped(const struct mount_op *op, int root_fd, int userns_fd, int error,
+                           struct failure *failure)
+{
+        int fd CLEANUP_FD = mount_copy(root_fd, "", MOUNT_ONE);
+
+        if (fd < 0 || mount_set_idmap(fd, userns_fd, MOUNT_ONE) < 0)
+                return -EINVAL;
+        return failure_set(
+                failure, error,
+                "A file system that is mounted in '%s' does not support id-mapped mounts: "
+                "%s. Unmount it, or use --private-users-ownership=off.",
+                op->source, error_text(error));
+}
+
 static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
                    struct failure *failure)
 {
@@ -243,8 +266,8 @@ static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;
         r = mount_set_idmap(fd, userns_fd, op->depth);
-        if (r == -EINVAL && op->kind == MOUNT_ROOT)
-                return r;
+        if (r < 0 && op->kind == MOUNT_ROOT)
+                return root_not_mapped(op, root_fd, userns_fd, r, failure);
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot map the ids of '%s' (%s): %s. Its file system may not "
@@ -359,8 +382,9 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
                 return 0;
         if (target < 0)
                 return failure_set(
-                        failure, r, "Cannot open the mount point '%s' for '%s' (%s): %s.",
-                        op->target, op->source ? op->source : op->type, op->why, error_text(r));
+                        failure, r, "Cannot open the mount point '%s' for '%s' (%s): %s.%s",
+                        op->target, op->source ? op->source : op->type, op->why, error_text(r),
+                        r == -EROFS ? " Create it in the tree before." : "");
         return mount_failed(op, r, NULL, failure);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -47,27 +48,29 @@ int notify_send(const char *text)
         return 0;
 }
 
-int notify_filter(const char *text, struct strbuf *forward)
+int notify_filter(const char *text, char ***forward)
 {
         char **lines CLEANUP_STRV = NULL;
-        bool added = false;
+        const char *status = NULL;
+        char *line_out = NULL;
+        bool ready = false;
 
         if (strv_split(text, "\n", &lines) < 0)
                 return -ENOMEM;
         STRV_FOREACH(line, lines)
         {
-                const char *status = startswith(*line, "STATUS=");
+                const char *value = startswith(*line, "STATUS=");
 
-                if (streq(*line, "READY=1"))
-                        strbuf_addf(forward, "%sREADY=1", added ? "\n" : "");
-                else if (status && strlen(status) <= STATUS_MAX)
-                        strbuf_addf(forward, "%sSTATUS=Container running: %s", added ? "\n" : "",
-                                    status);
-                else
-                        continue;
-                added = true;
+                ready = ready || streq(*line, "READY=1");
+                if (value && !status && strlen(value) <= STATUS_MAX)
+                        status = value;
         }
-        return strbuf_ok(forward) ? added : -ENOMEM;
+        if (ready && strv_add(forward, "READY=1") < 0)
+                return -ENOMEM;
+        if (status && (asprintf(&line_out, "STATUS=Container running: %s", status) < 0 ||
+                       strv_add_take(forward, line_out) < 0))
+                return -ENOMEM;
+        return ready || status;
 }
 
 /* Who sent it, by the kernel's word; closes what descriptors came along. */
@@ -94,7 +97,7 @@ static pid_t take_sender(struct msghdr *header)
         return sender;
 }
 
-int notify_receive(int fd, pid_t leader, struct strbuf *forward)
+int notify_receive(int fd, pid_t leader, char ***forward)
 {
         char text[MESSAGE_MAX + 1];
         char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)]

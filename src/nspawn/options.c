@@ -2,6 +2,7 @@
 #include "nspawn/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
@@ -956,15 +957,20 @@ static int environment_boolean(const char *name, bool *value, struct failure *fa
         return 0;
 }
 
-/* Descriptors handed to us by who started us are the payload's (sd_listen_fds(3)). */
+/*
+ * Descriptors handed to us by who started us are the payload's (sd_listen_fds(3)). Only those that
+ * are there: else the next ones that we open would take their numbers, and go along.
+ */
 static void read_listen_fds(struct container_config *c)
 {
         const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
         unsigned long pid = 0, n = 0;
 
-        if (pid_text && n_text && parse_ulong(pid_text, 1, INT_MAX, &pid) >= 0 &&
-            pid == (unsigned long) getpid() && parse_ulong(n_text, 1, 512, &n) >= 0)
-                c->n_listen_fds = (unsigned) n;
+        if (!pid_text || !n_text || parse_ulong(pid_text, 1, INT_MAX, &pid) < 0 ||
+            pid != (unsigned long) getpid() || parse_ulong(n_text, 1, 512, &n) < 0)
+                return;
+        while (c->n_listen_fds < n && fcntl(3 + (int) c->n_listen_fds, F_SETFD, FD_CLOEXEC) >= 0)
+                c->n_listen_fds++;
 }
 
 int settings_apply_environment(struct container_config *c, struct failure *failure)

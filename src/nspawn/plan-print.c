@@ -136,7 +136,10 @@ static void print_ids(struct printer *p, const struct container_plan *plan)
         if (plan->config->userns_mode == USERNS_PICK)
                 print_string(p, "id-map-note",
                              "first candidate; the next free range if it is taken");
-        print_string(p, "ownership", ownership_name(plan->ownership));
+        print_string(p, "ownership",
+                     plan->ownership == OWNERSHIP_AUTO && !p->json
+                             ? "auto: map where the file system can, else chown"
+                             : ownership_name(plan->ownership));
 }
 
 static void print_namespaces(struct printer *p, const struct container_plan *plan)

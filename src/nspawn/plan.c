@@ -28,13 +28,13 @@ static const uint64_t default_capabilities =
         CAP_BIT(CAP_SYS_BOOT) | CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_SYS_NICE) |
         CAP_BIT(CAP_SYS_PTRACE) | CAP_BIT(CAP_SYS_RESOURCE) | CAP_BIT(CAP_SYS_TTY_CONFIG);
 
-static uint64_t decide_capabilities(const struct container_config *c, bool user_namespace)
+static uint64_t decide_capabilities(const struct container_config *c, const struct ids *ids)
 {
         uint64_t set = default_capabilities;
 
         if (c->private_network)
                 set |= CAP_BIT(CAP_NET_ADMIN);
-        else if (user_namespace)
+        else if (ids->user_namespace && ids->map.base != 0)
                 /* It would be a capability over a network that is not the container's. */
                 set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
         return (set | c->capabilities_added) & ~c->capabilities_dropped;
@@ -267,6 +267,14 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
         return 0;
 }
 
+/* The group "tty" is 5 on every distribution; a small range may end before it. */
+static uint32_t tty_gid(const struct container_plan *plan)
+{
+        if (!plan->user_namespace)
+                return 5;
+        return plan->idmap.base + (plan->idmap.count > 5 ? 5 : 0);
+}
+
 static int decide_mounts(const struct plan_inputs *in, struct container_plan *plan)
 {
         bool bind_resolv = plan->etc.resolv_conf == ETC_BIND;
@@ -280,6 +288,7 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                 .map_root = plan->ownership == OWNERSHIP_MAP ||
                             (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
                 .uid_base = plan->idmap.base,
+                .tty_gid = tty_gid(plan),
                 .pty = plan->console != CONSOLE_PIPE,
                 .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
                 .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
@@ -331,7 +340,7 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,
                 .ownership = decide_ownership(c, in->ids->user_namespace),
-                .capabilities = decide_capabilities(c, in->ids->user_namespace),
+                .capabilities = decide_capabilities(c, in->ids),
                 .etc = etc_plan_build(c, in->host, in->tree),
                 .register_mode = c->register_mode,
         };

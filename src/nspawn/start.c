@@ -26,7 +26,7 @@ struct start {
         struct mount_run mounts;
         struct seccomp_program filter;
         int child_channel_fd;
-        char **host_environment;
+        char **host_argv, **host_environment;
         /* Ids or the cgroup are given to the first process after its birth, so it has to wait.
          * Decided before that: the cgroup is known to both sides later. */
         bool namespaces_take_work;
@@ -168,6 +168,7 @@ static _Noreturn void become_child(struct start *s)
                 .channel_fd = s->child_channel_fd,
                 .wait_for_namespaces = s->namespaces_take_work,
                 .console_fd = s->container->console.slave,
+                .host_argv = s->host_argv,
                 .host_environment = s->host_environment,
         };
 
@@ -267,19 +268,19 @@ static const struct {
         { set_up_console }, { clone_child },    { set_up_namespaces },
 };
 
-int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,
+int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
                     char **host_environment, struct failure *failure)
 {
         struct start s = { .container = c,
                            .plan = plan,
                            .filter = SECCOMP_PROGRAM_NULL,
                            .child_channel_fd = -1,
+                           .host_argv = host_argv,
                            .host_environment = host_environment };
         int r = 0;
 
         *c = (struct container) CONTAINER_NULL;
         c->plan = plan;
-        c->ids = ids;
         mount_run_init(&s.mounts, &plan->mounts);
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(start_steps); i++)
                 r = start_steps[i].run(&s, failure);

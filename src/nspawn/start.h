@@ -3,13 +3,11 @@
 
 #include "basic/process.h"
 #include "nspawn/console.h"
-#include "nspawn/ids.h"
 #include "nspawn/plan.h"
 
 /* A container that is happening: the only part of a start that changes. */
 struct container {
         const struct container_plan *plan; /* borrowed */
-        struct ids *ids;                   /* borrowed */
         struct scope scope;
         struct console console;
         pid_t leader;
@@ -33,7 +31,7 @@ struct container {
  * Builds everything and starts the first process, up to the point where it may go on. On failure
  * nothing is left. Returns 0, START_CANNOT_MAP, or a negative errno with a sentence.
  */
-int container_start(struct container *c, const struct container_plan *plan, struct ids *ids,
+int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
                     char **host_environment, struct failure *failure);
 
 /* Lets the payload run. */

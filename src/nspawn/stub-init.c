@@ -105,24 +105,42 @@ _Noreturn void stub_init_run(pid_t child)
         }
 }
 
-void stub_init_hide_environment(char **environment, const char *service, const char *plain_uuid)
+/* How many bytes the strings of @list take, which lie one behind the other (environ(7)). */
+static size_t room_of(char **list)
 {
-        char text[256];
-        size_t room = 0, n;
-        int length;
+        size_t room = 0;
 
-        /* The strings lie one behind the other where the kernel put them (environ(7)); that range
-         * is what it shows. PR_SET_MM would need a capability that may not be there. */
-        for (size_t i = 0; environment[i]; i++) {
-                if (environment[i] != environment[0] + room)
-                        break;
-                room += strlen(environment[i]) + 1;
+        for (size_t i = 0; list[i] && list[i] == list[0] + room; i++)
+                room += strlen(list[i]) + 1;
+        return room;
+}
+
+void stub_init_hide_caller(char **argv, char **environment, const char *service,
+                           const char *plain_uuid)
+{
+        static const char name[] = "(sd-stubinit)";
+        size_t room = room_of(argv), used = 0;
+        char line[2][128];
+
+        if (room > 0) {
+                memset(argv[0], 0, room);
+                memcpy(argv[0], name, MIN_OF(sizeof(name), room) - 1);
         }
+        room = room_of(environment);
         if (room == 0)
                 return;
-        length = snprintf(text, sizeof(text), "container=%s%ccontainer_uuid=%s", service, '\0',
-                          plain_uuid);
-        n = length < 0 ? 0 : MIN_OF((size_t) length + 1, sizeof(text));
+        (void) snprintf(line[0], sizeof(line[0]), "container=%s", service);
+        (void) snprintf(line[1], sizeof(line[1]), "container_uuid=%s", plain_uuid);
         memset(environment[0], 0, room);
-        memcpy(environment[0], text, MIN_OF(n, room - 1));
+        for (size_t i = 0; i < 2; i++) {
+                size_t n = strlen(line[i]) + 1;
+
+                if (used + n > room)
+                        break; /* a caller without an environment of its own left no room */
+                memcpy(environment[0] + used, line[i], n);
+                used += n;
+        }
+        /* Needs CAP_SYS_RESOURCE; without, a row of NUL bytes follows. */
+        (void) prctl(PR_SET_MM, PR_SET_MM_ENV_END,
+                     (unsigned long) (uintptr_t) environment[0] + used, 0, 0);
 }

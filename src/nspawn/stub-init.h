@@ -12,5 +12,10 @@
  */
 _Noreturn void stub_init_run(pid_t child);
 
-/* Leaves only what /proc/1/environ may show: the container's name and id. Best effort. */
-void stub_init_hide_environment(char **environment, const char *service, const char *plain_uuid);
+/*
+ * Makes /proc/1/cmdline say "(sd-stubinit)" and leaves in /proc/1/environ only the container's name
+ * and id: the caller's command line and environment may hold secrets. @argv and @environment are
+ * main()'s, where the kernel placed them.
+ */
+void stub_init_hide_caller(char **argv, char **environment, const char *service,
+                           const char *plain_uuid);

@@ -837,13 +837,17 @@ static void test_listen_fds(void **state)
                 const char *pid, *n; /* "self": ours */
                 unsigned expected;
         } rows[] = {
-                { "self", "1", 1 },   { "self", "512", 512 }, { "self", "0", 0 },
-                { "self", "513", 0 }, { "self", "-1", 0 },    { "self", " 1", 0 },
-                { "self", "", 0 },    { "self", NULL, 0 },    { "1", "1", 0 },
+                { "self", "1", 1 },   { "self", "2", 2 },  { "self", "0", 0 },
+                { "self", "512", 2 }, /* no more than there are: ours come behind them */
+                { "self", "513", 0 }, { "self", "-1", 0 }, { "self", " 1", 0 },
+                { "self", "", 0 },    { "self", NULL, 0 }, { "1", "1", 0 },
                 { "x", "1", 0 },      { NULL, "1", 0 },
         };
 
         (void) state;
+        assert_int_equal(dup2(2, 3), 3);
+        assert_int_equal(dup2(2, 4), 4);
+        (void) close(5);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct container_config c CLEANUP(config_done);
                 struct failure failure = { .error = 0 };

@@ -23,6 +23,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/strbuf.h"
+#include "basic/strv.h"
 #include "nspawn/chown-tree.h"
 #include "nspawn/console.h"
 #include "nspawn/etc-files.h"
@@ -112,6 +113,13 @@ static bool is_there(const struct directory *d, const char *path)
 #define X512 X64 X64 X64 X64 X64 X64 X64 X64
 #define RUNNING "STATUS=Container running: "
 
+/* The datagrams that would be sent, with bars between them. */
+static void join(char *const *list, struct strbuf *out)
+{
+        STRV_FOREACH(text, list)
+        strbuf_addf(out, "%s%s", out->length ? "|" : "", *text);
+}
+
 static void test_notify_filter(void **state)
 {
         static const struct {
@@ -119,7 +127,8 @@ static void test_notify_filter(void **state)
         } rows[] = {
                 { "READY=1", "READY=1" },
                 { "READY=1\n", "READY=1" },
-                { "READY=1\nSTATUS=Up", "READY=1\n" RUNNING "Up" },
+                { "READY=1\nSTATUS=Up", "READY=1|" RUNNING "Up" },
+                { "STATUS=a\nREADY=1\nSTATUS=b", "READY=1|" RUNNING "a" },
                 { "STATUS=", RUNNING },
                 { "STATUS=" X512, RUNNING X512 },
                 { "STATUS=" X512 "x", "" },
@@ -147,12 +156,15 @@ static void test_notify_filter(void **state)
 
         (void) state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                struct strbuf forward CLEANUP_STRBUF = STRBUF_NULL;
+                struct strbuf joined CLEANUP_STRBUF = STRBUF_NULL;
+                char **forward CLEANUP_STRV = NULL;
                 int r = notify_filter(rows[i].text, &forward);
+
+                join(forward, &joined);
 
                 if (r != (rows[i].forward[0] != '\0'))
                         fail_msg("row %zu: %d", i, r);
-                assert_string_equal(strbuf_text(&forward), rows[i].forward);
+                assert_string_equal(strbuf_text(&joined), rows[i].forward);
         }
 }
 
@@ -183,7 +195,7 @@ static void test_notify_socket(void **state)
         };
         struct directory d CLEANUP(directory_remove) = DIRECTORY_NULL;
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        struct strbuf forward CLEANUP_STRBUF = STRBUF_NULL;
+        char **forward CLEANUP_STRV = NULL;
         static char big[8192];
         int fd CLEANUP_FD = notify_socket_new();
 
@@ -198,7 +210,8 @@ static void test_notify_socket(void **state)
         assert_false(notify_receive_pending(-1));
         assert_int_equal(notify_receive(fd, getpid(), &forward), 0);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
+                struct strbuf joined CLEANUP_STRBUF = STRBUF_NULL;
+                char **b CLEANUP_STRV = NULL;
                 pid_t leader = rows[i].from_leader ? getpid() : getpid() + 1;
                 int r;
 
@@ -206,7 +219,8 @@ static void test_notify_socket(void **state)
                 assert_true(notify_receive_pending(fd));
                 r = notify_receive(fd, leader, &b);
                 assert_int_equal(r, rows[i].forward[0] != '\0');
-                assert_string_equal(strbuf_text(&b), rows[i].forward);
+                join(b, &joined);
+                assert_string_equal(strbuf_text(&joined), rows[i].forward);
         }
         memset(big, '\n', sizeof(big));
         memcpy(big, "READY=1", 7);
@@ -1049,7 +1063,9 @@ static void test_console_drain(void **state)
                 assert_int_equal(write(slave, rows[i].written, strlen(rows[i].written)),
                                  (ssize_t) strlen(rows[i].written));
                 (void) close(slave);
-                console_drain(&t->console, rows[i].add);
+                assert_true(console_drain(&t->console));
+                if (rows[i].add)
+                        console_end_line(&t->console);
                 console_done(&t->console);
                 take(t, t->caller, text, sizeof(text));
                 assert_string_equal(text, rows[i].seen);

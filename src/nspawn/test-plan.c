@@ -93,7 +93,8 @@ static void world_make(struct world *w, const char *line)
         memset(&w->inputs.boot_id, 0x22, sizeof(struct id128));
         if (w->config.userns_mode != USERNS_NO) {
                 w->ids.user_namespace = true;
-                w->ids.map = (struct idmap){ BASE, 65536 };
+                w->ids.map = (struct idmap){ w->config.userns_mode == USERNS_IDENTITY ? 0 : BASE,
+                                             65536 };
         }
 }
 
@@ -161,7 +162,7 @@ static void test_capabilities(void **state)
                 { "--private-network", 0xfdecbfff },
                 { "--private-users", 0xfdecabff },
                 { "-U", 0xfdecabff },
-                { "--private-users=identity", 0xfdecabff },
+                { "--private-users=identity", 0xfdecafff },
                 { "-U|--private-network", 0xfdecbfff },
                 { "-b", 0xfdecafff },
                 { "--capability=CAP_NET_ADMIN", 0xfdecbfff },
@@ -1292,7 +1293,7 @@ static void test_print(void **state)
                   { "mode: boot\n", "(--bind=/a\"b:/c\\d)", "network: private",
                     "kill-signal: SIGRTMIN+3\n", "working-directory: /\n" } },
                 { "-U|--uuid=44444444444444444444444444444444|-EA=x\ny|-EZ=\xff\x01",
-                  { "id-map: 0 524288 65536\n", "ownership: auto\n", "id-mapped",
+                  { "id-map: 0 524288 65536\n", "ownership: auto: map", "id-mapped",
                     "machine-id: 44444444-4444-4444-4444-444444444444\n", "A=x" } },
                 { "--property=MemoryMax=1G|--property=Description=a \"b\"|-S|mine|ls|a b",
                   { "mine.slice", "MemoryMax", "  ls\n  a b\n", "register: if there is a registry",

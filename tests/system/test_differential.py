@@ -333,6 +333,7 @@ def test_exit_status(busybox, cgroup, args):
     compare({case_name(args): status[harness.STOCK]}, {case_name(args): status[harness.LAUNCHER]})
 
 
+@pytest.mark.ours
 def test_no_listed_difference_is_outdated(request):
     """Runs last, and means something only when all of the above ran."""
     if views_done != set(VIEWS) or len(request.session.items) < len(VIEWS) + len(CASES):
