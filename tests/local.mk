@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
 	%D%/system/test_options.py \
+	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
 	%D%/system/witness.py \
 	%D%/trees/build \

@@ -18,7 +18,14 @@ extern const struct scope_operations scope_native, scope_kept_unit, scope_system
 
 #define SCOPE_KILL_TIMEOUT_MS 10000
 
-/* The payload's group as an open, locked directory; -EBUSY: another launcher has it. */
+/*
+ * The group @name below @dir_fd (or a path) as an open directory with our lock on it. -EBUSY:
+ * another launcher has the lock; -ENOENT: there is no such group. Whoever was slower may get a
+ * lock on a group that has been removed meanwhile: nothing in it can be opened or made.
+ */
+int group_lock_at(int dir_fd, const char *name);
+
+/* The payload's group, likewise. */
 int payload_open(const char *path);
 
 /* Gives the payload's group to the owner: that it can be moved in and divided further. */

@@ -10,6 +10,7 @@
 #include "basic/cgroup.h"
 #include "basic/fd.h"
 #include "basic/io.h"
+#include "basic/log.h"
 #include "basic/parse.h"
 #include "shared/host-back-end.h"
 #include "shared/names.h"
@@ -86,17 +87,19 @@ static int take_payload(const char *path)
 {
         for (int i = 0; i < ATTEMPTS; i++) {
                 int fd CLEANUP_FD = -1;
+                bool made = mkdir(path, 0755) == 0;
                 int r;
 
-                if (mkdir(path, 0755) == 0)
-                        return payload_open(path);
-                if (errno != EEXIST)
+                if (!made && errno != EEXIST)
                         return -errno;
                 fd = payload_open(path);
                 if (fd == -ENOENT)
                         continue;
                 if (fd < 0)
                         return fd;
+                /* Before we had the lock, another launcher may have removed it as a leftover. */
+                if (made && faccessat(fd, "cgroup.procs", F_OK, 0) == 0)
+                        return TAKE_FD(fd);
                 r = cgroup_is_populated(fd, ".");
                 if (r > 0)
                         return -EBUSY;
@@ -151,7 +154,7 @@ static int make_payload(const struct scope_spec *spec, struct scope *scope, stru
                 return failure_set(failure, r,
                                    "Cannot make the payload's control group in '%s' (--keep-unit): "
                                    "%s.",
-                                   scope->unit, strerror(-r));
+                                   scope->unit, error_text(r));
         r = payload_give_away(scope->payload_fd, scope->owner);
         return r < 0 ? scope_fail_path(failure, r, "change the owner of", scope->path) : 0;
 }
@@ -171,7 +174,7 @@ static int keep_create(const struct scope_spec *spec, struct scope *scope, struc
                 r = startswith(own, "/..") ? -EXDEV : find_unit(mount, own, &scope->unit);
         if (r < 0)
                 return failure_set(failure, r, "Cannot find the control group that we are in: %s.",
-                                   strerror(-r));
+                                   error_text(r));
         return make_payload(spec, scope, failure);
 }
 

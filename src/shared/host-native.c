@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "basic/cgroup.h"
 #include "basic/fd.h"
 #include "basic/io.h"
+#include "basic/log.h"
 #include "shared/host-back-end.h"
 #include "shared/names.h"
 
@@ -20,12 +25,20 @@
  * with limits and device policy on the scope, out of the guest's reach, and the guest in payload.
  * Slices that we make are marked, because an administrator may have made one with limits in it
  * that has to stay.
+ *
+ * A scope belongs to who has the lock on its directory, and nobody else sets, kills or removes
+ * anything in it. Between making a directory and locking it somebody else may take it for a
+ * leftover and remove it. That is noticed without asking: a group cannot be renamed, and in one
+ * that was removed nothing can be opened or made. So the first thing made with the lock is payload.
  */
 
 #define SLICE_MARK "user.stead.slice"
 #define PAYLOAD "payload"
 /* Somebody else may remove an empty slice, or a leftover, between two steps of ours. */
 #define ATTEMPTS 16
+#define WAIT_MS 1
+/* The end of a machine looks at no more of the other scopes than this. */
+#define SWEEP_MAX 64
 
 /* Makes the slice directories in @path that do not exist; @start: length of the mount's part. */
 static int make_slices(const char *path, size_t start)
@@ -45,60 +58,150 @@ static int make_slices(const char *path, size_t start)
         return 0;
 }
 
-/* Removes slices above @unit that are empty and ours, innermost first. */
-static void remove_slices(const char *unit)
+/* Removes slices above @unit that are empty and ours, innermost first. Whether that one went. */
+static bool remove_slices(const char *unit)
 {
         char *path CLEANUP_FREE = strdup(unit), mark[8];
+        bool removed = false;
 
         for (char *p = path ? strrchr(path, '/') : NULL; p && p > path; p = strrchr(path, '/')) {
                 *p = '\0';
                 if (!endswith(path, ".slice") ||
                     getxattr(path, SLICE_MARK, mark, sizeof(mark)) < 0 || rmdir(path) < 0)
-                        return;
+                        break;
+                removed = true;
         }
+        return removed;
 }
 
 /* What a supervisor that was killed left behind. A machine that runs is not touched: -EBUSY. */
-static int remove_leftover(const struct scope *scope)
+static int remove_leftover(int dir_fd, const char *name)
 {
-        int lock_fd CLEANUP_FD = payload_open(scope->path);
+        int lock_fd CLEANUP_FD = group_lock_at(dir_fd, name);
         int r;
 
-        if (lock_fd < 0 && lock_fd != -ENOENT)
+        if (lock_fd < 0)
                 return lock_fd;
-        r = cgroup_is_populated(AT_FDCWD, scope->unit);
+        /* Fails if what we have locked was removed, so that @name may be another one by now. */
+        r = cgroup_is_populated(lock_fd, ".");
         if (r != 0)
-                return r == -ENOENT ? 0 : r > 0 ? -EBUSY : r;
-        return cgroup_remove(AT_FDCWD, scope->unit);
+                return r > 0 ? -EBUSY : r;
+        return cgroup_remove(dir_fd, name);
 }
 
-static int fail_running(const struct scope_spec *spec, const struct scope *scope,
-                        struct failure *failure)
+/* A directory that we have just made. 1: it is ours; else as make_step(). */
+static int take_directory(struct scope *scope)
 {
-        return failure_set(failure, -EBUSY,
-                           "Machine '%s' is already running: there are processes in '%s'. Stop it, "
-                           "or start this one under another name (--machine=).",
-                           spec->machine, scope->unit);
+        int fd CLEANUP_FD = group_lock_at(AT_FDCWD, scope->unit);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        if (mkdirat(fd, PAYLOAD, 0755) < 0) {
+                r = -errno;
+                if (r == -EEXIST) /* somebody else's, who made it anew and was killed */
+                        return 0;
+                if (cgroup_is_populated(fd, ".") == 0)
+                        (void) rmdir(scope->unit);
+                return r;
+        }
+        scope->lock_fd = TAKE_FD(fd);
+        return 1;
 }
 
-static int make_scope_directory(const struct scope_spec *spec, const struct scope *scope,
+/* 1: the directory is ours; 0, -ENOENT, -ENODEV: things have changed, again; -EBUSY: locked. */
+static int make_step(struct scope *scope, size_t mount_length)
+{
+        if (mkdir(scope->unit, 0755) == 0)
+                return take_directory(scope);
+        if (errno == ENOENT)
+                return make_slices(scope->unit, mount_length);
+        return errno == EEXIST ? remove_leftover(AT_FDCWD, scope->unit) : -errno;
+}
+
+static int make_scope_directory(const struct scope_spec *spec, struct scope *scope,
                                 size_t mount_length, struct failure *failure)
 {
         int r = 0;
 
         assert(scope->unit);
         for (int i = 0; i < ATTEMPTS; i++) {
-                if (mkdir(scope->unit, 0755) == 0)
+                r = make_step(scope, mount_length);
+                if (r > 0)
                         return 0;
-                r = errno == ENOENT   ? make_slices(scope->unit, mount_length)
-                    : errno == EEXIST ? remove_leftover(scope)
-                                      : -errno;
-                if (r == -EBUSY)
-                        return fail_running(spec, scope, failure);
-                if (r < 0)
+                if (r == -EBUSY) {
+                        if (cgroup_is_populated(AT_FDCWD, scope->unit) > 0)
+                                break;
+                        /* Being started; or being cleared away, which takes a moment. */
+                        (void) poll(NULL, 0, WAIT_MS);
+                } else if (r < 0 && r != -ENOENT && r != -ENODEV)
                         break;
         }
+        if (r == -EBUSY)
+                return failure_set(failure, r,
+                                   "Machine '%s' is already running, or being started, in '%s'. "
+                                   "Stop it, or start this one under another name (--machine=).",
+                                   spec->machine, scope->unit);
         return scope_fail_path(failure, r < 0 ? r : -EAGAIN, "make the control group", scope->unit);
+}
+
+static bool is_machine_scope(const struct dirent *e)
+{
+        return e->d_type == DT_DIR && startswith(e->d_name, "machine-") &&
+               endswith(e->d_name, ".scope");
+}
+
+/*
+ * Looks without the lock, so that no start is disturbed: the scope of one that has not come to its
+ * lock has no payload either, and neither has a scope that somebody else's program made.
+ */
+static bool looks_left_over(int slice_fd, const char *name)
+{
+        char payload[NAME_MAX + sizeof("/" PAYLOAD)];
+
+        (void) snprintf(payload, sizeof(payload), "%s/" PAYLOAD, name);
+        return cgroup_is_populated(slice_fd, payload) == 0;
+}
+
+/* How many to pass over: if there are too many to look at, it is not always the same ones. */
+static size_t sweep_offset(int slice_fd)
+{
+        struct timespec t = { .tv_sec = 0 };
+        struct stat st;
+        size_t n;
+
+        if (fstat(slice_fd, &st) < 0 || st.st_nlink <= SWEEP_MAX + 2)
+                return 0;
+        n = (size_t) st.st_nlink - 2 - SWEEP_MAX;
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (size_t) t.tv_nsec % (n + 1);
+}
+
+/* Removes leftovers beside @unit. Whether there were any. */
+static bool sweep_slice(const char *unit)
+{
+        char *path CLEANUP_FREE = strdup(unit), *end = path ? strrchr(path, '/') : NULL;
+        bool removed = false;
+        size_t skip, looks = 0;
+        DIR *slice;
+
+        if (!end)
+                return false;
+        *end = '\0';
+        slice = opendir(path);
+        if (!slice)
+                return false;
+        skip = sweep_offset(dirfd(slice));
+        for (const struct dirent *e = readdir(slice); e && looks < skip + SWEEP_MAX;
+             e = readdir(slice)) {
+                if (!is_machine_scope(e) || looks++ < skip)
+                        continue;
+                if (looks_left_over(dirfd(slice), e->d_name) &&
+                    remove_leftover(dirfd(slice), e->d_name) >= 0)
+                        removed = true;
+        }
+        (void) closedir(slice);
+        return removed;
 }
 
 static int fail_controller(const struct property *p, unsigned controller, struct failure *failure)
@@ -152,14 +255,14 @@ static int set_up_controllers(const struct scope_spec *spec, const struct scope 
                 return scope_fail_path(failure, r, "read the controllers of", mount);
         if (offered == 0)
                 return check_controllers(spec->properties, 0, failure);
-        r = cgroup_read_controllers(AT_FDCWD, scope->unit, &here);
+        r = cgroup_read_controllers(scope->lock_fd, ".", &here);
         if (r >= 0 && here != offered) {
                 hand_down_above(scope, strlen(mount), offered);
-                r = cgroup_read_controllers(AT_FDCWD, scope->unit, &here);
+                r = cgroup_read_controllers(scope->lock_fd, ".", &here);
         }
         if (r < 0)
                 return scope_fail_path(failure, r, "read the controllers of", scope->unit);
-        (void) cgroup_hand_down(AT_FDCWD, scope->unit, here);
+        (void) cgroup_hand_down(scope->lock_fd, ".", here);
         return check_controllers(spec->properties, here, failure);
 }
 
@@ -176,7 +279,7 @@ static int write_row(int unit_fd, const struct property_row *row, struct failure
                                    "Cannot apply property %s=%s: writing '%s' to '%s' "
                                    "failed: %s.",
                                    property_name(row->property->id), row->property->value, text,
-                                   row->file, strerror(-r));
+                                   row->file, error_text(r));
         if (row->expected[0] && !streq(is, row->expected))
                 return failure_set(failure, -EIO,
                                    "Property %s=%s did not take effect: the kernel made '%s' of "
@@ -220,7 +323,7 @@ static int attach_device_policy(int unit_fd, const struct scope_spec *spec,
                         "Cannot attach the device policy of machine '%s': %s. The kernel "
                         "needs CONFIG_CGROUP_BPF, and we need the right to load BPF "
                         "programs (CAP_BPF, CAP_NET_ADMIN).",
-                        spec->machine, strerror(-r));
+                        spec->machine, error_text(r));
         return 0;
 }
 
@@ -230,34 +333,27 @@ static int set_up_scope(const struct scope_spec *spec, const struct scope *scope
         static const struct property_set no_properties = { .items = NULL };
         const struct property_set *set = spec->properties ? spec->properties : &no_properties;
         struct property_facts facts CLEANUP_PROPERTY_FACTS = { .memory_total = 0 };
-        int unit_fd CLEANUP_FD = -1, r = 0;
+        int r = 0;
 
-        if (set->n == 0 && !scope_wants_device_policy(spec))
-                return 0;
-        unit_fd = open(scope->unit, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (unit_fd < 0)
-                return scope_fail_path(failure, -errno, "open the control group", scope->unit);
         if (set->n > 0) {
                 r = property_facts_read(set, &facts, failure);
                 if (r >= 0)
-                        r = write_properties(unit_fd, set, &facts, failure);
+                        r = write_properties(scope->lock_fd, set, &facts, failure);
         }
         if (r < 0 || !scope_wants_device_policy(spec))
                 return r;
-        return attach_device_policy(unit_fd, spec, &facts, failure);
+        return attach_device_policy(scope->lock_fd, spec, &facts, failure);
 }
 
-static int make_payload(struct scope *scope, struct failure *failure)
+/* Last: the files that the owner gets are there once the controllers are. */
+static int hand_over_payload(struct scope *scope, struct failure *failure)
 {
         int r;
 
-        assert(scope->path);
-        if (mkdir(scope->path, 0755) < 0)
-                return scope_fail_path(failure, -errno, "make the control group", scope->path);
-        scope->payload_fd = payload_open(scope->path);
+        scope->payload_fd = openat(scope->lock_fd, PAYLOAD,
+                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (scope->payload_fd < 0)
-                return scope_fail_path(failure, scope->payload_fd, "open the control group",
-                                       scope->path);
+                return scope_fail_path(failure, -errno, "open the control group", scope->path);
         r = payload_give_away(scope->payload_fd, scope->owner);
         return r < 0 ? scope_fail_path(failure, r, "change the owner of", scope->path) : 0;
 }
@@ -305,21 +401,20 @@ static int find_paths(const struct scope_spec *spec, struct scope *scope, const 
 
 static void native_remove(struct scope *scope)
 {
-        if (!scope->unit || !scope->path)
+        if (!scope->unit)
                 return;
+        if (scope->lock_fd < 0) { /* the scope is not ours, but slices may be */
+                (void) remove_slices(scope->unit);
+                return;
+        }
         /* Nearly always all have gone with the leader, and the groups just go. */
-        if ((rmdir(scope->path) < 0 && errno != ENOENT) ||
+        if ((unlinkat(scope->lock_fd, PAYLOAD, AT_REMOVEDIR) < 0 && errno != ENOENT) ||
             (rmdir(scope->unit) < 0 && errno != ENOENT)) {
-                (void) cgroup_kill(AT_FDCWD, scope->unit, SCOPE_KILL_TIMEOUT_MS);
+                (void) cgroup_kill(scope->lock_fd, ".", SCOPE_KILL_TIMEOUT_MS);
                 (void) cgroup_remove(AT_FDCWD, scope->unit);
         }
-        remove_slices(scope->unit);
-}
-
-static void forget_paths(struct scope *scope)
-{
-        free(TAKE_PTR(scope->path));
-        free(TAKE_PTR(scope->unit));
+        if (!remove_slices(scope->unit) && sweep_slice(scope->unit))
+                (void) remove_slices(scope->unit);
 }
 
 static int native_create(const struct scope_spec *spec, struct scope *scope,
@@ -333,21 +428,15 @@ static int native_create(const struct scope_spec *spec, struct scope *scope,
                                    "Cannot find a cgroup2 mount: %s. Mount one (mount -t cgroup2 "
                                    "cgroup2 /sys/fs/cgroup, or .../unified beside version 1), or "
                                    "start without a scope (--keep-unit).",
-                                   strerror(-r));
+                                   error_text(r));
         r = find_paths(spec, scope, mount, failure);
         if (r >= 0)
                 r = make_scope_directory(spec, scope, strlen(mount), failure);
-        if (r < 0) {
-                /* The scope is not ours: whoever cleans up must not touch it. */
-                if (scope->unit)
-                        remove_slices(scope->unit);
-                forget_paths(scope);
-                return r;
-        }
-        r = set_up_controllers(spec, scope, mount, failure);
+        if (r >= 0)
+                r = set_up_controllers(spec, scope, mount, failure);
         if (r >= 0)
                 r = set_up_scope(spec, scope, failure);
-        return r < 0 ? r : make_payload(scope, failure);
+        return r < 0 ? r : hand_over_payload(scope, failure);
 }
 
 static void native_describe(const struct scope_spec *spec, struct strbuf *out)

@@ -11,13 +11,14 @@
 #include "basic/cgroup.h"
 #include "basic/channel.h"
 #include "basic/fd.h"
+#include "basic/log.h"
 #include "shared/host-back-end.h"
 #include "shared/host-scope.h"
 
 /*
- * Chooses the back end, once, and has what they share. Who owns a payload's group is told by a
- * lock on its directory, which the kernel drops when the supervisor dies: so a group that nobody
- * has locked and nobody lives in is a leftover, however its maker ended.
+ * Chooses the back end, once, and has what they share. Who owns a group is told by a lock on its
+ * directory, which the kernel drops when the supervisor dies: so a group that nobody has locked and
+ * nobody lives in is a leftover, however its maker ended. Only who has the lock removes anything.
  */
 
 enum host_kind host_detect(void)
@@ -91,6 +92,7 @@ void scope_remove(struct scope *scope)
 
 void scope_forget(struct scope *scope)
 {
+        (void) fd_close(scope->lock_fd);
         (void) fd_close(scope->payload_fd);
         (void) fd_close(scope->helper_fd);
         (void) fd_close(scope->helper_pidfd);
@@ -105,15 +107,20 @@ void scope_describe(enum host_kind kind, const struct scope_spec *spec, struct s
         operations_for(kind, spec)->describe(spec, out);
 }
 
-int payload_open(const char *path)
+int group_lock_at(int dir_fd, const char *name)
 {
-        int fd CLEANUP_FD = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int fd CLEANUP_FD = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
         if (fd < 0)
                 return -errno;
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
         return TAKE_FD(fd);
+}
+
+int payload_open(const char *path)
+{
+        return group_lock_at(AT_FDCWD, path);
 }
 
 int payload_give_away(int payload_fd, uid_t owner)
@@ -167,5 +174,5 @@ int scope_fail_no_memory(struct failure *failure)
 
 int scope_fail_path(struct failure *failure, int error, const char *what, const char *path)
 {
-        return failure_set(failure, error, "Cannot %s '%s': %s.", what, path, strerror(-error));
+        return failure_set(failure, error, "Cannot %s '%s': %s.", what, path, error_text(error));
 }

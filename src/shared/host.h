@@ -17,7 +17,7 @@
  *
  * In all cases the payload is in a group of its own ("payload") below the unit's, which has no
  * processes beside it. What a supervisor that was killed leaves is cleaned up by the next start of
- * a machine of the same name.
+ * a machine of the same name, or by the end of another one in the same slice.
  */
 enum host_kind { HOST_NATIVE, HOST_SYSTEMD };
 
@@ -43,7 +43,8 @@ struct scope {
         char *unit;     /* directory of the scope, or of the unit that we are in with keep_unit */
         char *path;     /* directory of the payload's group; NULL: not there (yet) */
         char *name;     /* of the scope unit, "machine-a.scope"; NULL with keep_unit */
-        int payload_fd; /* to be born in, locked by flock(2) while we live; -1: none (yet) */
+        int lock_fd;    /* .unit, locked by flock(2) while we live; -1: not ours to make or remove */
+        int payload_fd; /* to be born in; locked instead where .unit is not; -1: none (yet) */
         int helper_fd;  /* readable: the host wants the machine to stop (or went away); -1: none */
         int helper_pidfd;
         uid_t owner;
@@ -52,13 +53,14 @@ struct scope {
 
 #define SCOPE_NULL                                                                                 \
         {                                                                                          \
-                .payload_fd = -1, .helper_fd = -1, .helper_pidfd = -1                              \
+                .lock_fd = -1, .payload_fd = -1, .helper_fd = -1, .helper_pidfd = -1               \
         }
 #define CLEANUP_SCOPE CLEANUP(scope_remove)
 
 /*
  * Makes the group, with its limits and device policy. @spec must stay until scope_adopt() is done.
- * On failure nothing is left, and @failure has the sentence. -EBUSY: the machine is running.
+ * On failure nothing is left, and @failure has the sentence. -EBUSY: the machine is running, or
+ * being started by somebody else.
  * Afterwards @ret->payload_fd is where the leader must be born; -1 if scope_adopt() will move it.
  */
 int scope_create(enum host_kind kind, const struct scope_spec *spec, struct scope *ret,

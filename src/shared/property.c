@@ -13,6 +13,7 @@
 
 #include "basic/cgroup.h"
 #include "basic/io.h"
+#include "basic/log.h"
 #include "basic/parse.h"
 #include "basic/path.h"
 
@@ -550,7 +551,7 @@ int property_facts_read(const struct property_set *set, struct property_facts *r
                 r = read_file_at(AT_FDCWD, "/proc/devices", 1U << 20, &facts.proc_devices, NULL);
                 if (r < 0)
                         return failure_set(failure, r, "Cannot read '/proc/devices' (%s=%s): %s.",
-                                           table[p->id].name, p->value, strerror(-r));
+                                           table[p->id].name, p->value, error_text(r));
         }
         if (set->n > 0) {
                 r = read_nodes(set, &facts, failure);
@@ -734,7 +735,7 @@ int property_rows(const struct property_set *set, const struct property_facts *f
                 if (r < 0) {
                         property_rows_free(rows, n);
                         return failure_set(failure, r, "Cannot apply property %s=%s: %s.",
-                                           table[p->id].name, p->value, strerror(-r));
+                                           table[p->id].name, p->value, error_text(r));
                 }
         }
         *ret = rows;

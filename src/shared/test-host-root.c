@@ -145,11 +145,176 @@ static void test_running_is_refused(void **state)
         assert_int_equal(access(first.path, F_OK), 0);
         /* The maker is dead, the machine is not. */
         pidfd = start_sleeper(&first);
-        first.payload_fd = fd_close(first.payload_fd);
+        first.lock_fd = fd_close(first.lock_fd);
         assert_int_equal(scope_create(HOST_NATIVE, &spec, &second, &populated), -EBUSY);
         assert_non_null(strstr(populated.text, "already running"));
-        scope_remove(&first);
+        assert_int_equal(process_signal(pidfd, SIGKILL), 0);
         reap(pidfd);
+        assert_created(&spec, &second);
+        scope_remove(&second);
+}
+
+/* Another supervisor: makes the scope and lives until it is killed. */
+static int start_creator(const struct scope_spec *spec)
+{
+        int ready[2], pidfd = -1;
+        char answer = 0;
+        pid_t pid;
+
+        assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+        pid = process_clone(0, -1, &pidfd);
+        if (pid == 0) {
+                struct failure failure = { .error = 0 };
+                struct scope scope = SCOPE_NULL;
+
+                if (scope_create(HOST_NATIVE, spec, &scope, &failure) < 0 ||
+                    write(ready[1], "x", 1) != 1)
+                        _exit(1);
+                for (;;)
+                        (void) pause();
+        }
+        assert_true(pid > 0);
+        (void) close(ready[1]);
+        assert_int_equal(read(ready[0], &answer, 1), 1);
+        (void) close(ready[0]);
+        return pidfd;
+}
+
+static void kill_and_reap(int pidfd)
+{
+        assert_int_equal(process_signal(pidfd, SIGKILL), 0);
+        reap(pidfd);
+}
+
+/* "CGROUP2/the slice/NAME" exists. */
+static bool scope_exists(const char *name)
+{
+        char *mount CLEANUP_FREE = NULL, path[PATH_MAX];
+
+        assert_int_equal(cgroup_find_mount(&mount), 0);
+        (void) snprintf(path, sizeof(path), "%s/" SLICE_DIRECTORY "/" SLICE "/%s", mount, name);
+        return access(path, F_OK) == 0;
+}
+
+static void test_being_started_is_refused(void **state)
+{
+        struct scope_spec spec = plain_spec("starting");
+        struct scope scope = SCOPE_NULL;
+        struct failure failure = { .error = 0 };
+        int pidfd;
+
+        (void) state;
+        pidfd = start_creator(&spec);
+        assert_int_equal(scope_create(HOST_NATIVE, &spec, &scope, &failure), -EBUSY);
+        assert_non_null(strstr(failure.text, "already running"));
+        assert_true(scope_exists("machine-starting.scope/payload"));
+        kill_and_reap(pidfd);
+        assert_created(&spec, &scope);
+        scope_remove(&scope);
+        assert_no_slice();
+}
+
+/* In a child: waits for the end of @start_fd, creates, says how it went, removes at the next end. */
+static _Noreturn void run_rival(const struct scope_spec *spec, int start_fd, int answer_fd,
+                                int end_fd)
+{
+        struct scope scope = SCOPE_NULL;
+        struct failure failure = { .error = 0 };
+        char byte;
+        int r;
+
+        (void) read(start_fd, &byte, 1);
+        r = scope_create(HOST_NATIVE, spec, &scope, &failure);
+        (void) write(answer_fd, &r, sizeof(r));
+        (void) read(end_fd, &byte, 1);
+        if (r >= 0 && access(scope.path, F_OK) < 0)
+                _exit(1);
+        scope_remove(&scope);
+        _exit(0);
+}
+
+enum { N_RIVALS = 4, N_RACES = 50 };
+
+static void race(const struct scope_spec *spec)
+{
+        int start[2], answer[2], end[2], pidfds[N_RIVALS], winners = 0;
+
+        assert_int_equal(pipe2(start, O_CLOEXEC) | pipe2(answer, O_CLOEXEC) | pipe2(end, O_CLOEXEC),
+                         0);
+        for (size_t i = 0; i < N_RIVALS; i++)
+                if (process_clone(0, -1, &pidfds[i]) == 0) {
+                        (void) close(start[1]);
+                        (void) close(end[1]);
+                        run_rival(spec, start[0], answer[1], end[0]);
+                }
+        (void) close(start[1]);
+        for (size_t i = 0; i < N_RIVALS; i++) {
+                int r = 1;
+
+                assert_int_equal(read(answer[0], &r, sizeof(r)), sizeof(r));
+                winners += r == 0;
+                assert_true(r == 0 || r == -EBUSY);
+        }
+        assert_int_equal(winners, 1);
+        (void) close(end[1]);
+        for (size_t i = 0; i < N_RIVALS; i++) {
+                struct process_end how = { .exited = false };
+
+                assert_int_equal(process_wait(pidfds[i], &how), 0);
+                assert_true(how.exited);
+                assert_int_equal(how.status, 0);
+                (void) fd_close(pidfds[i]);
+        }
+        (void) close(start[0]);
+        (void) close(answer[0]);
+        (void) close(answer[1]);
+        (void) close(end[0]);
+}
+
+/* Whoever comes first: of many starts at once one succeeds, and the others leave it alone. */
+static void test_one_of_many_wins(void **state)
+{
+        struct scope_spec spec = plain_spec("race");
+
+        (void) state;
+        for (int i = 0; i < N_RACES; i++) {
+                /* Every second time there is a leftover to fight for. */
+                if (i % 2)
+                        kill_and_reap(start_creator(&spec));
+                race(&spec);
+                assert_no_slice();
+        }
+}
+
+static void test_end_sweeps_leftovers(void **state)
+{
+        struct scope_spec dead = plain_spec("dead"), idle = plain_spec("idle");
+        struct scope_spec busy = plain_spec("busy"), ends = plain_spec("ends");
+        struct scope orphan = SCOPE_NULL, scope = SCOPE_NULL;
+        int supervisor, machine;
+
+        (void) state;
+        kill_and_reap(start_creator(&dead));
+        supervisor = start_creator(&idle);
+        assert_created(&busy, &orphan);
+        machine = start_sleeper(&orphan);
+        scope_forget(&orphan);
+        assert_created(&ends, &scope);
+        /* Made by another program, or not locked yet: not ours to judge. */
+        assert_int_equal(mkdirat(scope.lock_fd, "../machine-bare.scope", 0755), 0);
+        scope_remove(&scope);
+        assert_false(scope_exists("machine-dead.scope"));
+        assert_false(scope_exists("machine-ends.scope"));
+        assert_true(scope_exists("machine-idle.scope/payload")); /* nobody in it yet */
+        assert_true(scope_exists("machine-busy.scope/payload")); /* its supervisor is dead */
+        assert_true(scope_exists("machine-bare.scope"));
+
+        kill_and_reap(supervisor);
+        kill_and_reap(machine);
+        assert_created(&ends, &scope);
+        assert_int_equal(unlinkat(scope.lock_fd, "../machine-bare.scope", AT_REMOVEDIR), 0);
+        scope_remove(&scope);
+        assert_no_slice();
 }
 
 struct device_try {
@@ -360,6 +525,9 @@ int main(void)
                 cmocka_unit_test(test_kill),
                 cmocka_unit_test(test_leftover_is_reused),
                 cmocka_unit_test(test_running_is_refused),
+                cmocka_unit_test(test_being_started_is_refused),
+                cmocka_unit_test(test_one_of_many_wins),
+                cmocka_unit_test(test_end_sweeps_leftovers),
                 cmocka_unit_test(test_device_policy),
                 cmocka_unit_test(test_property),
                 cmocka_unit_test(test_trees_of_guests),

@@ -113,6 +113,18 @@ def wait_until(condition, timeout=20, what="the condition"):
         time.sleep(0.02)
 
 
+def mounts_below_run_are_shared():
+    """Whether what is mounted below /run on the host reaches those that follow it."""
+    best = ("", "")
+    for line in read("/proc/self/mountinfo").splitlines():
+        fields = line.split()
+        point, options = fields[4], line.split(" - ")[0]
+        if ("/run/systemd/nspawn/propagate/".startswith(point.rstrip("/") + "/")
+                and len(point) >= len(best[0])):
+            best = (point, options)
+    return "shared:" in best[1]
+
+
 # Processes -------------------------------------------------------------------------------------
 
 def children_of(pid):

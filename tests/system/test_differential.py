@@ -43,6 +43,10 @@ def without_systemd():
     return not os.path.isdir("/run/systemd/system")
 
 
+def without_shared_run():
+    return not harness.mounts_below_run_are_shared()
+
+
 # Headings of the document that say when the rows below them apply.
 CONDITIONS = {
     "Everywhere": lambda: True,
@@ -50,6 +54,7 @@ CONDITIONS = {
     "On hosts without CAP_SYS_RESOURCE": lacks_resource_capability,
     "On hosts with /dev/fuse": has_fuse,
     "On hosts whose PID 1 is not systemd": without_systemd,
+    "On hosts that do not share the mounts of /run": without_shared_run,
 }
 
 
