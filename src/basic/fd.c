@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -59,8 +60,13 @@ int fd_above_stdio_take_fd(int fd)
 
 int fd_fill_stdio(void)
 {
-        for (int i = 0; i < 3; i++) {
-                if (fcntl(i, F_GETFD) >= 0)
+        struct pollfd fds[] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+
+        /* One call asks for all three: what is not open is not valid to poll(2). */
+        if (poll(fds, ARRAY_SIZE(fds), 0) < 0)
+                return -errno;
+        for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+                if (!(fds[i].revents & POLLNVAL))
                         continue;
                 /* The lowest free number is i, since all below it are open. No close-on-exec:
                  * a standard descriptor is there to be inherited. */

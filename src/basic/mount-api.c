@@ -203,7 +203,8 @@ int mount_make_all_private(void)
 
 int mount_enter_namespace_root(void)
 {
-        int fd CLEANUP_FD = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        /* Left open for the exec to close, with all that the caller has open. */
+        int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 
         return fd < 0 || setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
 }

@@ -88,7 +88,8 @@ int mount_make_all_private(void);
 /*
  * Makes the root of the caller's mount namespace its root and working directory. A caller that was
  * started in a chroot would else leave all that lies outside of it within reach of its children
- * (setns(2): joining a mount namespace does this, also the own one). Needs /proc.
+ * (setns(2): joining a mount namespace does this, also the own one). Needs /proc; leaves a
+ * close-on-exec descriptor open.
  */
 int mount_enter_namespace_root(void);
 

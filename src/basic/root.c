@@ -17,12 +17,12 @@
 /* The kernel gives -EAGAIN when a rename happened during the look-up (openat2(2)). */
 #define OPEN_TRIES 32
 
-int root_open(int root_fd, const char *path, int flags, mode_t mode)
+static int open_resolved(int root_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
         struct open_how how = {
                 .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
                 .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
-                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
         };
         long fd = -1;
 
@@ -32,6 +32,16 @@ int root_open(int root_fd, const char *path, int flags, mode_t mode)
                         break;
         }
         return fd < 0 ? -errno : (int) fd;
+}
+
+int root_open(int root_fd, const char *path, int flags, mode_t mode)
+{
+        return open_resolved(root_fd, path, flags, mode, 0);
+}
+
+int root_open_path_same_mount(int root_fd, const char *path)
+{
+        return open_resolved(root_fd, path, O_PATH, 0, RESOLVE_NO_XDEV);
 }
 
 int root_open_path(int root_fd, const char *path, enum root_follow follow)

@@ -18,6 +18,9 @@ int root_open(int root_fd, const char *path, int flags, mode_t mode);
 enum root_follow { ROOT_FOLLOW, ROOT_NOFOLLOW };
 int root_open_path(int root_fd, const char *path, enum root_follow follow);
 
+/* The same, following links, but -EXDEV if anything on the way is on another mount. */
+int root_open_path_same_mount(int root_fd, const char *path);
+
 /*
  * Makes @path a directory, creating missing parents with mode 0755 and owner @uid; an existing
  * directory is left as it is. Returns an O_PATH descriptor of it, or a negative errno.

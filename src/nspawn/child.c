@@ -59,13 +59,10 @@ static int child_failed(struct child *c, int error, const char *what)
 
 static int step_die_with_supervisor(struct child *c)
 {
-        /* Without its supervisor a container has no console and nobody to end it. */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return child_failed(c, -errno, "set a death signal");
-        /* Who died before that line sends no signal any more. */
-        if (channel_peer_is_gone(c->in->channel_fd))
-                _exit(EXIT_FAILURE);
-        return 0;
+        /* Without its supervisor a container has no console and nobody to end it. One that died
+         * before this line is noticed by the wait for MSG_GO. */
+        return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? child_failed(c, -errno, "set a death signal")
+                                                    : 0;
 }
 
 static int receive(struct child *c, enum message_type want, int *fds, size_t max_fds,
@@ -325,7 +322,12 @@ static int become_user(struct child *c)
             setresgid(c->user.gid, c->user.gid, c->user.gid) < 0 ||
             setresuid(c->user.uid, c->user.uid, c->user.uid) < 0 || prctl(PR_SET_KEEPCAPS, 0) < 0)
                 return child_failed(c, -errno, "become the user");
-        return step_die_with_supervisor(c);
+        if (step_die_with_supervisor(c) < 0)
+                return c->failure.error;
+        /* Nothing waits for the supervisor after this: who died in between sends no signal. */
+        if (channel_peer_is_gone(c->in->channel_fd))
+                _exit(EXIT_FAILURE);
+        return 0;
 }
 
 static int step_privileges(struct child *c)

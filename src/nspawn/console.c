@@ -36,11 +36,11 @@ static void stream_open(struct console_stream *s, int fd, int flags)
 {
         struct stat st = { .st_mode = 0 };
         unsigned number;
-        bool reopen = isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0;
         int copy = -1;
 
         (void) fstat(fd, &st);
-        if (reopen || S_ISFIFO(st.st_mode))
+        if (S_ISFIFO(st.st_mode) ||
+            (S_ISCHR(st.st_mode) && isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0))
                 copy = terminal_reopen(fd, flags | O_NONBLOCK);
         *s = (struct console_stream){ .fd = copy >= 0 ? copy : fd, .owned = copy >= 0 };
         if (copy < 0 && S_ISSOCK(st.st_mode))

@@ -570,8 +570,6 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
         r = container_go(&b->container, failure);
         if (r >= 0) {
                 read_watchdog(b);
-                /* A supervisor sits beside its machine for years. */
-                (void) malloc_trim(0);
                 r = supervise(b, failure);
         }
         if (r >= 0)

@@ -132,12 +132,15 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
                 .colorterm = getenv("COLORTERM"),
                 .no_color = getenv("NO_COLOR"),
                 .has_kcore = access("/proc/kcore", F_OK) == 0,
-                .has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0,
                 .nproc = { RLIM_INFINITY, RLIM_INFINITY },
                 .sigpending = { RLIM_INFINITY, RLIM_INFINITY },
         };
 
-        facts.resolv_conf_stub = access(stub, F_OK) == 0 ? stub : NULL;
+        /* A network of its own has name servers of its own. */
+        if (!c->private_network) {
+                facts.has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0;
+                facts.resolv_conf_stub = access(stub, F_OK) == 0 ? stub : NULL;
+        }
         /* Without privileges these stay unknown; then nothing is started either. */
         (void) prlimit(1, RLIMIT_NPROC, NULL, &facts.nproc);
         (void) prlimit(1, RLIMIT_SIGPENDING, NULL, &facts.sigpending);

@@ -336,10 +336,30 @@ static int attach_root(int fd, const struct mount_op *op, struct failure *failur
                      : 0;
 }
 
+/* A mount point that is none yet, in one call where that is so. -EEXIST: something is mounted. */
+static int open_bare_target(const struct mount_op *op)
+{
+        int target = root_open_path_same_mount(AT_FDCWD, op->target);
+        int r;
+
+        if (target != -EXDEV)
+                return target;
+        /* Mounted; or the way there leads over a mount, and its end is what counts. */
+        target = root_open_path(AT_FDCWD, op->target, ROOT_FOLLOW);
+        r = target < 0 ? target : mount_is_root(target);
+        if (r == 0)
+                return target;
+        (void) fd_close(target);
+        return r > 0 ? -EEXIST : r;
+}
+
 static int open_target(const struct mount_op *op, int fd)
 {
-        int target = root_open_path(AT_FDCWD, op->target,
-                                    op->flags & MOUNT_NOFOLLOW ? ROOT_NOFOLLOW : ROOT_FOLLOW);
+        int target =
+                op->flags & MOUNT_UNLESS_MOUNTED
+                        ? open_bare_target(op)
+                        : root_open_path(AT_FDCWD, op->target,
+                                         op->flags & MOUNT_NOFOLLOW ? ROOT_NOFOLLOW : ROOT_FOLLOW);
         struct stat st;
 
         if (target != -ENOENT || !(op->flags & MOUNT_MAKE_TARGET))
@@ -367,13 +387,9 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         }
         target = open_target(op, fd);
         r = target;
-
-        if (r >= 0 && op->flags & MOUNT_UNLESS_MOUNTED) {
-                r = mount_is_root(target);
-                if (r > 0) {
-                        *tree_has_mounts = true;
-                        return 0;
-                }
+        if (r == -EEXIST) {
+                *tree_has_mounts = true;
+                return 0;
         }
         if (r >= 0)
                 r = mount_attach(fd, target);
@@ -398,13 +414,11 @@ static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struc
                 r = mount_new_at(&d, op->target);
         else {
                 target = open_target(op, -1);
-                r = target < 0 ? target : mount_is_root(target);
-                if (r > 0) {
+                if (target == -EEXIST) {
                         *tree_has_mounts = true;
                         return 0;
                 }
-                if (r >= 0)
-                        r = fchdir(target) < 0 ? -errno : mount_new_here(&d);
+                r = target < 0 ? target : fchdir(target) < 0 ? -errno : mount_new_here(&d);
                 if (chdir("/") < 0)
                         return -errno;
         }

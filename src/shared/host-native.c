@@ -350,8 +350,8 @@ static int hand_over_payload(struct scope *scope, struct failure *failure)
 {
         int r;
 
-        scope->payload_fd = openat(scope->lock_fd, PAYLOAD,
-                                   O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        scope->payload_fd =
+                openat(scope->lock_fd, PAYLOAD, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (scope->payload_fd < 0)
                 return scope_fail_path(failure, -errno, "open the control group", scope->path);
         r = payload_give_away(scope->payload_fd, scope->owner);

@@ -10,6 +10,7 @@
 #include "basic/channel.h"
 #include "basic/fd.h"
 #include "basic/io.h"
+#include "basic/log.h"
 #include "basic/process.h"
 #include "shared/host-back-end.h"
 #include "shared/host-scope.h"
@@ -124,7 +125,7 @@ static int fail_helper(struct failure *failure, int error)
         return failure_set(failure, error,
                            "The helper 'host-scope', which asks systemd for the machine's scope, "
                            "failed: %s.",
-                           error == -EPIPE ? "it ended" : strerror(-error));
+                           error == -EPIPE ? "it ended" : error_text(error));
 }
 
 static int systemd_create(const struct scope_spec *spec, struct scope *scope,
@@ -134,7 +135,7 @@ static int systemd_create(const struct scope_spec *spec, struct scope *scope,
 
         if (r < 0)
                 return failure_set(failure, r, "Cannot make a scope name of machine '%s': %s.",
-                                   spec->machine, strerror(-r));
+                                   spec->machine, error_text(r));
         r = start_helper(scope, failure);
         if (r < 0)
                 return r;
@@ -194,7 +195,7 @@ static int systemd_adopt(struct scope *scope, pid_t leader, int leader_pidfd,
                 return r;
         r = cgroup_find_mount(&mount);
         if (r < 0)
-                return failure_set(failure, r, "Cannot find a cgroup2 mount: %s.", strerror(-r));
+                return failure_set(failure, r, "Cannot find a cgroup2 mount: %s.", error_text(r));
         if (asprintf(&scope->unit, "%s%s", mount, below) < 0) {
                 scope->unit = NULL;
                 return scope_fail_no_memory(failure);

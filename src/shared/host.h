@@ -40,10 +40,10 @@ struct scope_operations;
 
 struct scope {
         const struct scope_operations *operations; /* NULL: empty */
-        char *unit;     /* directory of the scope, or of the unit that we are in with keep_unit */
-        char *path;     /* directory of the payload's group; NULL: not there (yet) */
-        char *name;     /* of the scope unit, "machine-a.scope"; NULL with keep_unit */
-        int lock_fd;    /* .unit, locked by flock(2) while we live; -1: not ours to make or remove */
+        char *unit;  /* directory of the scope, or of the unit that we are in with keep_unit */
+        char *path;  /* directory of the payload's group; NULL: not there (yet) */
+        char *name;  /* of the scope unit, "machine-a.scope"; NULL with keep_unit */
+        int lock_fd; /* .unit, locked by flock(2) while we live; -1: not ours to make or remove */
         int payload_fd; /* to be born in; locked instead where .unit is not; -1: none (yet) */
         int helper_fd;  /* readable: the host wants the machine to stop (or went away); -1: none */
         int helper_pidfd;

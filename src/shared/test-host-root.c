@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -58,11 +59,21 @@ static void assert_no_slice(void)
         assert_int_equal(faccessat(fd, SLICE_DIRECTORY, F_OK, 0), -1);
 }
 
+/* As process_clone(); a test that fails leaves nothing running. */
+static pid_t start_process(int group_fd, int *ret_pidfd)
+{
+        pid_t pid = process_clone(0, group_fd, ret_pidfd);
+
+        if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                _exit(1);
+        return pid;
+}
+
 /* A process in the payload that lives until it is killed. */
 static int start_sleeper(const struct scope *scope)
 {
         int pidfd = -1;
-        pid_t pid = process_clone(0, scope->payload_fd, &pidfd);
+        pid_t pid = start_process(scope->payload_fd, &pidfd);
 
         if (pid == 0) {
                 (void) fd_close(scope->payload_fd);
@@ -162,7 +173,7 @@ static int start_creator(const struct scope_spec *spec)
         pid_t pid;
 
         assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-        pid = process_clone(0, -1, &pidfd);
+        pid = start_process(-1, &pidfd);
         if (pid == 0) {
                 struct failure failure = { .error = 0 };
                 struct scope scope = SCOPE_NULL;
@@ -223,11 +234,11 @@ static _Noreturn void run_rival(const struct scope_spec *spec, int start_fd, int
         char byte;
         int r;
 
-        (void) read(start_fd, &byte, 1);
+        if (read(start_fd, &byte, 1) != 0)
+                _exit(1);
         r = scope_create(HOST_NATIVE, spec, &scope, &failure);
-        (void) write(answer_fd, &r, sizeof(r));
-        (void) read(end_fd, &byte, 1);
-        if (r >= 0 && access(scope.path, F_OK) < 0)
+        if (write(answer_fd, &r, sizeof(r)) != sizeof(r) || read(end_fd, &byte, 1) != 0 ||
+            (r >= 0 && access(scope.path, F_OK) < 0))
                 _exit(1);
         scope_remove(&scope);
         _exit(0);
@@ -242,7 +253,7 @@ static void race(const struct scope_spec *spec)
         assert_int_equal(pipe2(start, O_CLOEXEC) | pipe2(answer, O_CLOEXEC) | pipe2(end, O_CLOEXEC),
                          0);
         for (size_t i = 0; i < N_RIVALS; i++)
-                if (process_clone(0, -1, &pidfds[i]) == 0) {
+                if (start_process(-1, &pidfds[i]) == 0) {
                         (void) close(start[1]);
                         (void) close(end[1]);
                         run_rival(spec, start[0], answer[1], end[0]);
