@@ -472,7 +472,7 @@ static int compare_custom(const void *a, const void *b)
 static void plan_custom(struct builder *b, bool into_api)
 {
         size_t n = b->config->n_custom_mounts;
-        const struct custom_mount **sorted CLEANUP_FREE = calloc(n + 1, sizeof(*sorted));
+        const struct custom_mount **sorted CLEANUP_FREE = calloc(n + 1, sizeof(void *));
 
         if (!sorted) {
                 b->failed = true;
@@ -480,7 +480,7 @@ static void plan_custom(struct builder *b, bool into_api)
         }
         for (size_t i = 0; i < n; i++)
                 sorted[i] = &b->config->custom_mounts[i];
-        qsort(sorted, n, sizeof(*sorted), compare_custom);
+        qsort(sorted, n, sizeof(void *), compare_custom);
         for (size_t i = 0; i < n; i++) {
                 const struct custom_mount *m = sorted[i];
                 char *options CLEANUP_FREE = NULL;

@@ -458,7 +458,7 @@ static void test_trees_of_guests(void **state)
                 make_nested(fd, 3);
         }
         for (int i = 0; i < 300; i++) {
-                char name[16];
+                char name[32];
 
                 (void) snprintf(name, sizeof(name), "wide-%d", i);
                 assert_int_equal(mkdirat(scope.payload_fd, name, 0755), 0);

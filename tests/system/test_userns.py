@@ -165,8 +165,6 @@ def test_chown_resumes(busybox):
 
 
 def test_old_option_is_chown(busybox):
-    if not harness.IS_STOCK:
-        pytest.skip("an obsolete spelling, not built yet")
     output_of(run(f"--private-users={BASE}", "--private-users-chown", "-D", busybox, "true"))
     assert BASE in users_on_disk(busybox)
 
