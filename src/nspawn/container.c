@@ -301,6 +301,7 @@ struct boot {
         const struct container_plan *plan;
         struct container container;
         struct process_end end;
+        bool stop_now;        /* we killed it */
         uint64_t watchdog_us; /* 0: nobody watches */
 };
 
@@ -460,7 +461,8 @@ static int supervise(struct boot *b, struct failure *failure)
                 if (fds[1].revents)
                         answer = LEADER_ENDED;
         }
-        if (answer == STOP_NOW)
+        b->stop_now = answer == STOP_NOW;
+        if (b->stop_now)
                 (void) process_signal(c->leader_pidfd, SIGKILL);
         return 0;
 }
@@ -513,7 +515,10 @@ static void announce_end(const struct boot *b, enum outcome outcome)
         }
 }
 
-/* Waits for a slow reader of the console, until somebody asks us to end. */
+/* What a slow reader gets when somebody wants us to end. */
+#define LAST_WORDS_MS 1000
+
+/* Waits for a slow reader of the console, unless somebody asks or has asked us to end. */
 static void drain_console(struct boot *b)
 {
         struct console *console = &b->container.console;
@@ -522,7 +527,9 @@ static void drain_console(struct boot *b)
                 struct pollfd fds[] = { { .fd = console->out.fd, .events = POLLOUT },
                                         { .fd = b->run->signal_fd, .events = POLLIN } };
 
-                (void) poll(fds, ARRAY_SIZE(fds), -1);
+                if (poll(fds, ARRAY_SIZE(fds),
+                         b->stop_now || b->run->asked_to_stop ? LAST_WORDS_MS : -1) == 0)
+                        break;
                 if (fds[1].revents && on_signal(b) == STOP_NOW)
                         break;
         }
