@@ -102,22 +102,6 @@ int caps_parse(const char *text, uint64_t *ret, const char **ret_bad)
         return 0;
 }
 
-int caps_get_bounding(uint64_t *ret)
-{
-        uint64_t set = 0;
-
-        for (unsigned i = 0; i < 64; i++) {
-                int r = prctl(PR_CAPBSET_READ, i, 0, 0, 0);
-
-                if (r < 0)
-                        break; /* past the kernel's last one */
-                if (r > 0)
-                        set |= UINT64_C(1) << i;
-        }
-        *ret = set;
-        return 0;
-}
-
 int caps_limit_bounding(uint64_t keep)
 {
         for (unsigned i = 0; i < 64; i++) {
@@ -148,13 +132,4 @@ int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
                 data[i].inheritable = (uint32_t) (inheritable >> (32 * i)) & mine;
         }
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
-int caps_raise_ambient(uint64_t ambient)
-{
-        for (unsigned i = 0; i < 64; i++)
-                if (ambient & UINT64_C(1) << i &&
-                    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
-                        return -errno;
-        return 0;
 }

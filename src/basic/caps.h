@@ -13,14 +13,8 @@ int caps_parse(const char *text, uint64_t *ret, const char **ret_bad);
 /* "CAP_CHOWN" for 0 and so on, NULL for numbers without a name. A constant string. */
 const char *cap_name(unsigned number);
 
-/* The caller's own bounding set: nothing outside of it can be passed on. */
-int caps_get_bounding(uint64_t *ret);
-
 /* Drops all that is not in @keep from the bounding set. */
 int caps_limit_bounding(uint64_t keep);
 
 /* Sets effective, permitted and inheritable; bits that the caller does not have are left out. */
 int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable);
-
-/* Raises ambient capabilities, which must be permitted and inheritable already. */
-int caps_raise_ambient(uint64_t ambient);

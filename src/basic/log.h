@@ -20,7 +20,6 @@ enum log_level {
 
 /* The level up to which messages are written; notice and info are what --quiet hides. */
 void log_set_level(enum log_level level);
-enum log_level log_get_level(void);
 
 /* Writes one message in one write(2). The text needs no line end. */
 void log_message(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -165,16 +165,6 @@ int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation p
         return set_attr(fd, &attr, depth);
 }
 
-int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth)
-{
-        return mount_set_all(fd, set, clear, PROPAGATION_KEEP, depth);
-}
-
-int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth)
-{
-        return mount_set_all(fd, 0, 0, propagation, depth);
-}
-
 int mount_set_idmap(int fd, int userns_fd, enum mount_depth depth)
 {
         struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,

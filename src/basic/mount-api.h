@@ -65,12 +65,9 @@ int mount_bind_at(const char *source, const char *target, const unsigned *attrib
 /* A detached copy of the mount tree at @path below @dir_fd (@path "" means @dir_fd itself). */
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth);
 
-/* Sets @set and clears @clear on the mount whose root @fd refers to. */
-int mount_set_attributes(int fd, unsigned set, unsigned clear, enum mount_depth depth);
-/* Both at once: @propagation too. */
+/* Sets @set, clears @clear and sets the propagation of the mount whose root @fd refers to. */
 int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation propagation,
                   enum mount_depth depth);
-int mount_set_propagation(int fd, enum mount_propagation propagation, enum mount_depth depth);
 
 /* Maps the ids of a detached mount tree by the user namespace @userns_fd. -EINVAL: the file
  * system cannot (mount_setattr(2)). */
