@@ -32,10 +32,9 @@
 #include "nspawn/plan.h"
 #include "nspawn/protocol.h"
 #include "nspawn/start.h"
+#include "nspawn/stop.h"
 
 #define LOCK_FOLDER "/run/systemd/nspawn/locks"
-#define HOST_REBOOT_SIGNAL_OFFSET 5   /* SIGRTMIN+5: systemd reboots */
-#define HOST_POWEROFF_SIGNAL_OFFSET 4 /* SIGRTMIN+4: systemd powers off */
 
 /* How one boot of the container ended. */
 enum outcome { OUTCOME_EXITED, OUTCOME_POWEROFF, OUTCOME_REBOOT, OUTCOME_KILLED };
@@ -301,6 +300,7 @@ struct boot {
         const struct container_plan *plan;
         struct container container;
         struct process_end end;
+        struct stop stop;
         bool stop_now;        /* we killed it */
         uint64_t watchdog_us; /* 0: nobody watches */
 };
@@ -319,18 +319,49 @@ static void notify(const char *format, ...)
                 (void) notify_send(strbuf_text(&text));
 }
 
-/* The first request goes to the payload, if there is a signal that it understands. */
+/* A terminal in raw mode needs to be told to go to the left. */
+static const char *line_end(const struct boot *b)
+{
+        return b->container.console.raw ? "\r" : "";
+}
+
+static enum step_answer on_stop(const struct boot *b, enum stop_answer answer, const char *text)
+{
+        if (text[0] && answer == STOP_GO_ON)
+                info(b->run, "%s%s", text, line_end(b));
+        else if (text[0])
+                log_warning("%s%s", text, line_end(b));
+        return answer == STOP_KILL ? STOP_NOW : GO_ON;
+}
+
+/* The program runs once the other end of the channel is closed. */
+static bool payload_runs(const struct boot *b)
+{
+        return b->container.channel_fd < 0;
+}
+
+static enum step_answer ask(struct boot *b, enum init_request request)
+{
+        char text[STOP_TEXT_MAX];
+
+        return on_stop(b, stop_begin(&b->stop, &b->container, request, payload_runs(b), text),
+                       text);
+}
+
+static enum step_answer go_on_asking(struct boot *b)
+{
+        char text[STOP_TEXT_MAX];
+
+        return on_stop(b, stop_continue(&b->stop, &b->container, payload_runs(b), text), text);
+}
+
+/* The first request goes to the payload; one that comes while it restarts is the second. */
 static enum step_answer ask_to_stop(struct boot *b)
 {
-        if (b->run->asked_to_stop || b->plan->kill_signal == 0)
+        if (b->run->asked_to_stop)
                 return STOP_NOW;
         b->run->asked_to_stop = true;
-        if (process_signal(b->container.leader_pidfd, b->plan->kill_signal) < 0)
-                return STOP_NOW;
-        /* A terminal in raw mode needs to be told to go to the left. */
-        info(b->run, "Asked the container to shut down. Ask again to kill it.%s",
-             b->container.console.raw ? "\r" : "");
-        return GO_ON;
+        return ask(b, INIT_REQUEST_STOP);
 }
 
 static enum step_answer on_signal(struct boot *b)
@@ -372,22 +403,16 @@ static enum step_answer on_notify(struct boot *b)
 
 static enum step_answer on_console(struct boot *b, const struct pollfd *fds, size_t n)
 {
-        int signo = 0;
-
         switch (console_dispatch(&b->container.console, fds, n)) {
         case CONSOLE_NOTHING:
                 break;
         case CONSOLE_KILL:
                 return STOP_NOW;
         case CONSOLE_POWEROFF:
-                signo = SIGRTMIN + HOST_POWEROFF_SIGNAL_OFFSET;
-                break;
+                return ask(b, INIT_REQUEST_POWEROFF);
         case CONSOLE_REBOOT:
-                signo = SIGRTMIN + HOST_REBOOT_SIGNAL_OFFSET;
-                break;
+                return ask(b, INIT_REQUEST_REBOOT);
         }
-        if (signo != 0)
-                (void) process_signal(b->container.leader_pidfd, signo);
         return GO_ON;
 }
 
@@ -419,12 +444,20 @@ static enum step_answer on_host(struct boot *b)
 
 #define MAX_POLL 8
 
+static int poll_timeout_ms(const struct boot *b)
+{
+        int stop_ms = stop_timeout_ms(&b->stop), watchdog_ms;
+
+        if (b->watchdog_us == 0)
+                return stop_ms;
+        watchdog_ms = (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000));
+        return stop_ms < 0 ? watchdog_ms : MIN_OF(stop_ms, watchdog_ms);
+}
+
 static int supervise(struct boot *b, struct failure *failure)
 {
         struct container *c = &b->container;
         enum step_answer answer = GO_ON;
-        int timeout_ms =
-                b->watchdog_us ? (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000)) : -1;
 
         while (answer == GO_ON) {
                 struct pollfd fds[MAX_POLL] = {
@@ -435,15 +468,17 @@ static int supervise(struct boot *b, struct failure *failure)
                         { .fd = c->scope.helper_fd, .events = POLLIN },
                 };
                 size_t n_console = console_poll(&c->console, fds + 5);
-                int r = poll(fds, 5 + n_console, timeout_ms);
+                int r = poll(fds, 5 + n_console, poll_timeout_ms(b));
 
                 if (r < 0 && errno != EINTR)
                         return failure_set(failure, -errno, "Cannot wait for the container: %s.",
                                            error_text(errno));
                 if (b->watchdog_us)
                         notify("WATCHDOG=1");
-                if (r <= 0)
+                if (r <= 0) {
+                        answer = go_on_asking(b);
                         continue;
+                }
                 if (fds[3].revents) {
                         r = on_channel(b, failure);
                         if (r < 0)
@@ -458,6 +493,8 @@ static int supervise(struct boot *b, struct failure *failure)
                         answer = on_host(b);
                 if (fds[0].revents && answer == GO_ON)
                         answer = on_signal(b);
+                if (answer == GO_ON)
+                        answer = go_on_asking(b);
                 if (fds[1].revents)
                         answer = LEADER_ENDED;
         }

@@ -18,6 +18,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
 	%D%/start.c %D%/start.h \
+	%D%/stop.c %D%/stop.h \
 	%D%/stub-init.c %D%/stub-init.h \
 	%D%/user-lookup.c %D%/user-lookup.h \
 	$(nspawn_seccomp_sources)

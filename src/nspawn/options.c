@@ -219,6 +219,22 @@ static int set_kill_signal(struct container_config *c, const struct setting *s,
         return 0;
 }
 
+static int set_stop_timeout(struct container_config *c, const struct setting *s,
+                            struct failure *failure)
+{
+        uint64_t us;
+
+        if (streq(s->value, "infinity")) {
+                c->stop_timeout_us = UINT64_MAX;
+                return 0;
+        }
+        if (parse_timespan_us(s->value, &us) < 0 || us == 0)
+                return bad_value(s, failure, -EINVAL,
+                                 "give a time such as 30, 1min 30s or infinity");
+        c->stop_timeout_us = us;
+        return 0;
+}
+
 static int set_hostname(struct container_config *c, const struct setting *s,
                         struct failure *failure)
 {
@@ -675,6 +691,8 @@ const struct option_row option_rows[] = {
           "Another name of --uid=" },
         { "kill-signal", 0, TAKES_VALUE, "SIGNAL", "Exec", "KillSignal", 0, GROUP_KILL_SIGNAL,
           set_kill_signal, 0, "What asks the first process to shut down" },
+        { "stop-timeout", 0, TAKES_VALUE, "TIME", "Lifecycle", "StopTimeout", 0, GROUP_NONE,
+          set_stop_timeout, 0, "How long a shutdown may take; default 90s with --boot, else 10s" },
         { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", 0, GROUP_NOTIFY_READY,
           set_boolean, AT(notify_ready), "Ready only when the first process says so" },
         { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", PLANNED, .help =
