@@ -674,7 +674,10 @@ static int exit_status(const struct run *run, enum outcome outcome, int status)
         case OUTCOME_EXITED:
                 return status == EXIT_REBOOT ? EXIT_FAILURE : status;
         case OUTCOME_POWEROFF:
-                return EXIT_SUCCESS;
+                /* A command that was cut off did not succeed, however orderly it ended. */
+                return run->asked_to_stop && run->config->start_mode == START_AS_PID2
+                               ? EXIT_FAILURE
+                               : EXIT_SUCCESS;
         case OUTCOME_REBOOT:
                 return run->config->keep_unit ? EXIT_REBOOT : EXIT_FAILURE;
         case OUTCOME_KILLED:
