@@ -15,6 +15,13 @@
 /* An init that does not listen after this time never will. */
 #define LISTEN_US UINT64_C(10000000)
 
+/*
+ * finit fetches signals from a descriptor that it opens late in its boot, and some that came before
+ * are lost. To ask twice does no harm to any init that we know.
+ */
+#define REPEAT_US UINT64_C(2000000)
+#define REPEATS 5
+
 static uint64_t now_us(void)
 {
         struct timespec now;
@@ -37,6 +44,8 @@ int stop_timeout_ms(const struct stop *s)
         now = now_us();
         if (s->phase == STOP_PHASE_EARLY)
                 until = MIN_OF(until, now + RETRY_US);
+        if (s->phase == STOP_PHASE_ASKED && s->repeats > 0)
+                until = MIN_OF(until, s->repeat_us);
         if (until == UINT64_MAX)
                 return -1;
         return until <= now ? 0 : (int) MIN_OF((until - now) / 1000 + 1, UINT64_C(3600000));
@@ -115,26 +124,39 @@ static int ask_by_choice(const struct container *c, struct init_answer *answer)
                         c->leader_pidfd, answer);
 }
 
-static int ask(const struct stop *s, const struct container *c, const char **ret_name,
+/* @kind stays "other" when it does not matter. */
+static int ask(const struct stop *s, const struct container *c, enum init_kind *kind,
                struct init_answer *answer)
 {
-        enum init_kind kind = INIT_OTHER;
         int r;
 
-        *ret_name = "the container";
+        *kind = INIT_OTHER;
         if (s->request == INIT_REQUEST_STOP && c->plan->kill_signal > 0)
                 return ask_by_choice(c, answer);
-        r = init_kind_detect(c->leader, &kind);
+        r = init_kind_detect(c->leader, kind);
         if (r < 0)
                 return r;
-        if (kind != INIT_OTHER)
-                *ret_name = init_kind_name(kind);
-        return init_ask(kind, s->request,
+        return init_ask(*kind, s->request,
                         is_about_the_end(s->request) ? c->plan->other_stop_signal : 0, c->leader,
                         c->leader_pidfd, answer);
 }
 
-static enum stop_answer give_up(struct stop *s, const char *name, int error,
+static const char *name_of(enum init_kind kind)
+{
+        return kind == INIT_OTHER ? "the container" : init_kind_name(kind);
+}
+
+static void ask_again(struct stop *s, const struct container *c, uint64_t now)
+{
+        struct init_answer answer;
+        enum init_kind kind;
+
+        (void) ask(s, c, &kind, &answer);
+        s->repeats--;
+        s->repeat_us = now + REPEAT_US;
+}
+
+static enum stop_answer give_up(struct stop *s, enum init_kind kind, int error,
                                 char text[static STOP_TEXT_MAX])
 {
         const char *reason = error == -EAGAIN       ? "it does not listen"
@@ -143,13 +165,14 @@ static enum stop_answer give_up(struct stop *s, const char *name, int error,
 
         s->phase = STOP_PHASE_NONE;
         if (!is_about_the_end(s->request)) {
-                (void) snprintf(text, STOP_TEXT_MAX, "Cannot ask %s to reboot: %s.", name, reason);
+                (void) snprintf(text, STOP_TEXT_MAX, "Cannot ask %s to reboot: %s.", name_of(kind),
+                                reason);
                 return STOP_FAILED;
         }
         /* That a program has no handler for SIGTERM is nothing to talk about. */
         if (s->can_listen)
                 (void) snprintf(text, STOP_TEXT_MAX, "Cannot ask %s to shut down: %s. Killing it.",
-                                name, reason);
+                                name_of(kind), reason);
         return STOP_KILL;
 }
 
@@ -157,7 +180,7 @@ enum stop_answer stop_continue(struct stop *s, const struct container *c, bool r
                                char text[static STOP_TEXT_MAX])
 {
         struct init_answer answer = { .by = "" };
-        const char *name;
+        enum init_kind kind;
         uint64_t now;
         int r;
 
@@ -169,20 +192,25 @@ enum stop_answer stop_continue(struct stop *s, const struct container *c, bool r
                 describe_late(c, text);
                 return STOP_KILL;
         }
+        if (s->phase == STOP_PHASE_ASKED && s->repeats > 0 && now >= s->repeat_us)
+                ask_again(s, c, now);
         if (s->phase == STOP_PHASE_ASKED || !running)
                 return STOP_GO_ON;
-        r = ask(s, c, &name, &answer);
+        r = ask(s, c, &kind, &answer);
         if (r == -EAGAIN && now < s->listen_us)
                 return STOP_GO_ON;
         if (r < 0)
-                return give_up(s, name, r, text);
+                return give_up(s, kind, r, text);
         s->phase = STOP_PHASE_ASKED;
+        s->repeat_us = now + REPEAT_US;
+        s->repeats = kind == INIT_OTHER ? 0 : REPEATS;
         if (is_about_the_end(s->request))
                 (void) snprintf(text, STOP_TEXT_MAX,
-                                "Asked %s to shut down (%s). Ask again to kill it.", name,
+                                "Asked %s to shut down (%s). Ask again to kill it.", name_of(kind),
                                 answer.by);
         else
-                (void) snprintf(text, STOP_TEXT_MAX, "Asked %s to reboot (%s).", name, answer.by);
+                (void) snprintf(text, STOP_TEXT_MAX, "Asked %s to reboot (%s).", name_of(kind),
+                                answer.by);
         return STOP_GO_ON;
 }
 

@@ -123,11 +123,12 @@ enum means {
         MEANS_SCAN_SIGNAL, /* a signal, if there is a program for it in the working directory */
         MEANS_RUNLEVEL,    /* a request of sysvinit's in a FIFO */
         MEANS_WORD,        /* a word in a FIFO */
-        MEANS_MARKS,       /* runit: the modes of two files, and then a signal */
+        MEANS_MARKS,       /* runit: the modes of two files behind a prefix, and then a signal */
 };
 
 /* A row for each way, in the order in which they are tried. Sources: systemd(1) "Signals";
- * busybox init.c; dinit(8); finit(8); openrc-init; runit(8); s6-svscan, s6-linux-init-maker;
+ * busybox init.c; dinit(8); finit(8); openrc-init; runit(8); runit's two places are Debian's and upstream's;
+ * s6-svscan, s6-linux-init-maker;
  * sysvinit initreq.h. */
 static const struct way {
         enum init_kind kind;
@@ -146,8 +147,12 @@ static const struct way {
           .word = "poweroff" },
         { INIT_OPENRC, INIT_REQUEST_REBOOT, MEANS_WORD, .path = "/run/openrc/init.ctl",
           .word = "reboot" },
-        { INIT_RUNIT, INIT_REQUEST_POWEROFF, MEANS_MARKS, .signo = SIGCONT },
-        { INIT_RUNIT, INIT_REQUEST_REBOOT, MEANS_MARKS, .signo = SIGCONT, .word = "reboot" },
+        { INIT_RUNIT, INIT_REQUEST_POWEROFF, MEANS_MARKS, .signo = SIGCONT, .path = "/run/runit." },
+        { INIT_RUNIT, INIT_REQUEST_POWEROFF, MEANS_MARKS, .signo = SIGCONT, .path = "/etc/runit/" },
+        { INIT_RUNIT, INIT_REQUEST_REBOOT, MEANS_MARKS, .signo = SIGCONT, .path = "/run/runit.",
+          .word = "reboot" },
+        { INIT_RUNIT, INIT_REQUEST_REBOOT, MEANS_MARKS, .signo = SIGCONT, .path = "/etc/runit/",
+          .word = "reboot" },
         { INIT_S6, INIT_REQUEST_POWEROFF, MEANS_SCAN_SIGNAL, .signo = SIGUSR1,
           .path = ".s6-svscan/SIGUSR1" },
         { INIT_S6, INIT_REQUEST_POWEROFF, MEANS_SIGNAL, .signo = SIGTERM },
@@ -211,25 +216,15 @@ static int write_runlevel(int root_fd, const char *path, char level)
         return write_fifo(root_fd, path, &request, sizeof(request));
 }
 
-/* Sets the mode of a regular file, and makes it first if it is not there. No file is opened. */
-static int mark(int root_fd, const char *path, mode_t mode)
+/* Sets the mode of a regular file, which is not opened for that. */
+static int set_mode(int root_fd, const char *path, mode_t mode)
 {
-        int place CLEANUP_FD = -1, parent CLEANUP_FD = -1;
+        int place CLEANUP_FD = root_open_path(root_fd, path, ROOT_FOLLOW);
         char link[64];
-        const char *name;
         struct stat st;
 
-        place = root_open_path(root_fd, path, ROOT_FOLLOW);
-        if (place == -ENOENT && mode != 0) {
-                parent = root_open_parent(root_fd, path, &name);
-                if (parent < 0)
-                        return parent;
-                if (mknodat(parent, name, S_IFREG | mode, 0) < 0 && errno != EEXIST)
-                        return -errno;
-                place = root_open_path(root_fd, path, ROOT_FOLLOW);
-        }
         if (place < 0)
-                return place == -ENOENT && mode == 0 ? 0 : place;
+                return place;
         if (fstat(place, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode))
@@ -238,12 +233,22 @@ static int mark(int root_fd, const char *path, mode_t mode)
         return chmod(link, mode) < 0 ? -errno : 0;
 }
 
-/* Executable files say what runit is to do when it gets SIGCONT (runit(8)). */
-static int set_marks(int root_fd, bool restart)
+/*
+ * Executable files say what runit is to do when it gets SIGCONT (runit(8)). The first stage of the
+ * boot makes them without rights; where they are not there yet, SIGCONT would be lost.
+ */
+static int set_marks(int root_fd, const char *prefix, bool restart)
 {
-        int r = mark(root_fd, "/etc/runit/reboot", restart ? S_IXUSR : 0);
+        char path[32];
+        int r;
 
-        return r < 0 ? r : mark(root_fd, "/etc/runit/stopit", S_IXUSR);
+        (void) snprintf(path, sizeof(path), "%sreboot", prefix);
+        r = set_mode(root_fd, path, restart ? S_IXUSR : 0);
+        if (r < 0 && (r != -ENOENT || restart))
+                return r == -ENOENT ? -EAGAIN : r;
+        (void) snprintf(path, sizeof(path), "%sstopit", prefix);
+        r = set_mode(root_fd, path, S_IXUSR);
+        return r == -ENOENT ? -EAGAIN : r;
 }
 
 static bool means_needs_files(enum means means)
@@ -262,7 +267,7 @@ static int use_files(const struct way *way, int root_fd, int work_fd)
         case MEANS_WORD:
                 return write_fifo(root_fd, way->path, way->word, strlen(way->word));
         case MEANS_MARKS:
-                return set_marks(root_fd, way->word != NULL);
+                return set_marks(root_fd, way->path, way->word != NULL);
         case MEANS_SCAN_SIGNAL:
                 fd = root_open_path(work_fd, way->path, ROOT_FOLLOW);
                 return fd < 0 ? fd : 0;

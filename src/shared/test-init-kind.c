@@ -95,6 +95,8 @@ static int make_root(void **state)
 static const char *const made[] = { "run/initctl",
                                     "dev/initctl",
                                     "run/openrc/init.ctl",
+                                    "run/runit.stopit",
+                                    "run/runit.reboot",
                                     "etc/runit/stopit",
                                     "etc/runit/reboot",
                                     "scan/.s6-svscan/SIGUSR1",
@@ -224,19 +226,34 @@ static mode_t mode_of(const struct root *root, const char *name)
         return st.st_mode & 07777;
 }
 
+static void make_file(const struct root *root, const char *name)
+{
+        assert_int_equal(mknodat(root->fd, name, S_IFREG, 0), 0);
+}
+
 static void test_marks(void **state)
 {
         const struct root *root = *state;
 
-        assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_STOP), -ENOENT);
         make_directory(root, "etc");
         make_directory(root, "etc/runit");
+        assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_STOP), -EAGAIN); /* stage 1 runs */
+        make_file(root, "etc/runit/stopit");
         assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_STOP), 0);
         assert_int_equal(mode_of(root, "etc/runit/stopit"), 0100);
-        assert_int_equal(faccessat(root->fd, "etc/runit/reboot", F_OK, 0), -1);
+        assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_REBOOT), -EAGAIN);
+        make_file(root, "etc/runit/reboot");
         assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_REBOOT), 0);
         assert_int_equal(mode_of(root, "etc/runit/reboot"), 0100);
         assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_POWEROFF), 0);
+        assert_int_equal(mode_of(root, "etc/runit/reboot"), 0);
+        /* Debian's place comes first. */
+        make_directory(root, "run");
+        make_file(root, "run/runit.stopit");
+        make_file(root, "run/runit.reboot");
+        assert_int_equal(ask(root, INIT_RUNIT, INIT_REQUEST_REBOOT), 0);
+        assert_int_equal(mode_of(root, "run/runit.stopit"), 0100);
+        assert_int_equal(mode_of(root, "run/runit.reboot"), 0100);
         assert_int_equal(mode_of(root, "etc/runit/reboot"), 0);
 }
 
