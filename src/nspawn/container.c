@@ -706,11 +706,11 @@ static int prepare(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = check_host(run, failure);
         if (r >= 0)
+                r = open_signals(run, failure); /* from here on there is something to undo */
+        if (r >= 0)
                 r = lock_tree(run, failure);
         if (r >= 0)
                 r = ids_take(run->config, &run->host, &run->tree, run->machine, &run->ids, failure);
-        if (r >= 0)
-                r = open_signals(run, failure);
         return r;
 }
 
