@@ -18,6 +18,8 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
 	%D%/settings-file.c %D%/settings-file.h \
+	%D%/settings-load.c %D%/settings-load.h \
+	%D%/settings-merge.c \
 	%D%/start.c %D%/start.h \
 	%D%/stub-init.c %D%/stub-init.h \
 	%D%/user-lookup.c %D%/user-lookup.h \
