@@ -1010,22 +1010,25 @@ bool settings_end_early(const struct settings *s)
         return s->n > 0 && (s->list[s->n - 1].row->flags & OPTION_ENDS);
 }
 
-int settings_apply_early(const struct settings *s, struct container_config *c,
-                         struct failure *failure)
+int settings_apply_early(struct settings *s, struct container_config *c, struct failure *failure)
 {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < s->n; i++)
                 if (s->list[i].row->flags & OPTION_EARLY)
                         r = s->list[i].row->apply(c, &s->list[i], failure);
+        s->early_are_applied = r == 0;
         return r;
 }
 
 int settings_apply(const struct settings *s, struct container_config *c, struct failure *failure)
 {
         for (size_t i = 0; i < s->n; i++) {
-                int r = s->list[i].row->apply(c, &s->list[i], failure);
+                const struct option_row *row = s->list[i].row;
+                int r = 0;
 
+                if (!(row->flags & OPTION_EARLY && s->early_are_applied))
+                        r = row->apply(c, &s->list[i], failure);
                 if (r != 0)
                         return r;
         }
