@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
 	%D%/system/test_options.py \
+	%D%/system/test_settings.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
 	%D%/system/witness.py \
@@ -42,6 +43,11 @@ EXTRA_DIST += \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/scope.args %D%/plan/scope.expected \
+	%D%/plan/settings.args %D%/plan/settings.expected %D%/plan/settings.nspawn \
+	%D%/plan/settings-bad.args %D%/plan/settings-bad.expected %D%/plan/settings-bad.nspawn \
+	%D%/plan/settings-override.args %D%/plan/settings-override.expected %D%/plan/settings-override.nspawn \
+	%D%/plan/settings-planned.args %D%/plan/settings-planned.expected %D%/plan/settings-planned.nspawn \
+	%D%/plan/settings-trusted.args %D%/plan/settings-trusted.expected %D%/plan/settings-trusted.nspawn \
 	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \

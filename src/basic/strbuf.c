@@ -90,8 +90,7 @@ char *strbuf_take(struct strbuf *b)
         return text;
 }
 
-/* Length of the well-formed UTF-8 sequence at @s, 0 if there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s)
+size_t utf8_length(const unsigned char *s)
 {
         static const struct {
                 size_t n;

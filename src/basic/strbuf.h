@@ -40,3 +40,7 @@ char *strbuf_take(struct strbuf *b);
 
 /* Adds @text as a JSON string with quotes (RFC 8259); bytes that are not UTF-8 become U+FFFD. */
 void strbuf_add_json(struct strbuf *b, const char *text);
+
+/* Length of the well-formed UTF-8 sequence at @s (RFC 3629), which ends with a NUL byte; 0 if there
+ * is none. */
+size_t utf8_length(const unsigned char *s);
