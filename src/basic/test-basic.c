@@ -18,6 +18,7 @@
 
 #include "basic/caps.h"
 #include "basic/channel.h"
+#include "basic/failure.h"
 #include "basic/fd.h"
 #include "basic/id128.h"
 #include "basic/idmap.h"
@@ -882,6 +883,28 @@ static void test_os_release(void **state)
         assert_null(os_release_value("", "ID"));
 }
 
+/* ---- failure.h --------------------------------------------------------------------------- */
+
+static void test_failure(void **state)
+{
+        struct failure failure = { .error = 0 };
+        char text[2 * sizeof(failure.text)];
+
+        (void) state;
+        assert_int_equal(
+                failure_set(&failure, -EINVAL, "Cannot use '%s'.", "a\nb\033[m\x7f\xc3\xa4"),
+                -EINVAL);
+        assert_int_equal(failure_set(&failure, -ENOENT, "A consequence."), -ENOENT);
+        assert_int_equal(failure.error, -EINVAL);
+        assert_string_equal(failure.text, "Cannot use 'a?b?[m?\xc3\xa4'.");
+
+        memset(text, 'x', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        failure.error = 0;
+        assert_int_equal(failure_set(&failure, -EINVAL, "%s", text), -EINVAL);
+        assert_int_equal(strlen(failure.text), sizeof(failure.text) - 1);
+}
+
 /* ---- channel.h --------------------------------------------------------------------------- */
 
 static void test_channel(void **state)
@@ -1412,6 +1435,7 @@ int main(void)
                 cmocka_unit_test(test_idmap),
                 cmocka_unit_test(test_caps),
                 cmocka_unit_test(test_os_release),
+                cmocka_unit_test(test_failure),
                 cmocka_unit_test(test_channel),
                 cmocka_unit_test(test_channel_failures),
                 cmocka_unit_test(test_lock),
