@@ -90,8 +90,7 @@ char *strbuf_take(struct strbuf *b)
         return text;
 }
 
-/* Length of the well-formed UTF-8 sequence at @s, 0 if there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s)
+size_t utf8_length(const unsigned char *s)
 {
         static const struct {
                 size_t n;
@@ -117,6 +116,20 @@ static size_t utf8_length(const unsigned char *s)
                 return forms[f].n;
         }
         return 0;
+}
+
+bool utf8_is_valid(const char *text)
+{
+        const unsigned char *s = (const unsigned char *) text;
+
+        while (*s) {
+                size_t n = utf8_length(s);
+
+                if (n == 0)
+                        return false;
+                s += n;
+        }
+        return true;
 }
 
 void strbuf_add_json(struct strbuf *b, const char *text)

@@ -35,8 +35,15 @@ static inline bool strbuf_ok(const struct strbuf *b)
 /* The text, never NULL: "" when empty or failed. Borrowed. */
 const char *strbuf_text(const struct strbuf *b);
 
+/* Whether all of @text is well-formed UTF-8. */
+bool utf8_is_valid(const char *text);
+
 /* Hands the text over (the caller frees it) and empties the buffer; NULL if memory ran out. */
 char *strbuf_take(struct strbuf *b);
 
 /* Adds @text as a JSON string with quotes (RFC 8259); bytes that are not UTF-8 become U+FFFD. */
 void strbuf_add_json(struct strbuf *b, const char *text);
+
+/* Length of the well-formed UTF-8 sequence at @s (RFC 3629), which ends with a NUL byte; 0 if there
+ * is none. */
+size_t utf8_length(const unsigned char *s);

@@ -841,48 +841,6 @@ static void test_caps(void **state)
         assert_null(cap_name(UINT_MAX));
 }
 
-static void test_os_release(void **state)
-{
-        static const char text[] = "# a comment\n"
-                                   "ID=debian\n"
-                                   "NAME=\"Debian GNU/Linux\"\n"
-                                   "VARIANT='It is $HOME \\n'\n"
-                                   "ESCAPED=\"a \\\"b\\\" \\$c \\\\\"\n"
-                                   "EMPTY=\n"
-                                   "EMPTY_QUOTED=\"\"\n"
-                                   "OPEN=\"never closed\n"
-                                   "NO_EQUALS\n"
-                                   "\n"
-                                   "ID_LIKE=last";
-        static const struct {
-                const char *key, *value;
-        } rows[] = {
-                { "ID", "debian" },
-                { "NAME", "Debian GNU/Linux" },
-                { "VARIANT", "It is $HOME \\n" },
-                { "ESCAPED", "a \"b\" $c \\" },
-                { "EMPTY", "" },
-                { "EMPTY_QUOTED", "" },
-                { "OPEN", "never closed" },
-                { "NO_EQUALS", NULL },
-                { "ID_LIKE", "last" },
-                { "I", NULL },
-                { "IDS", NULL },
-                { "LIKE", NULL },
-        };
-
-        (void) state;
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                char *value CLEANUP_FREE = os_release_value(text, rows[i].key);
-
-                if (!value != !rows[i].value)
-                        fail_msg("'%s'", rows[i].key);
-                if (value)
-                        assert_string_equal(value, rows[i].value);
-        }
-        assert_null(os_release_value("", "ID"));
-}
-
 /* ---- failure.h --------------------------------------------------------------------------- */
 
 static void test_failure(void **state)
@@ -1434,7 +1392,6 @@ int main(void)
                 cmocka_unit_test(test_siphash),
                 cmocka_unit_test(test_idmap),
                 cmocka_unit_test(test_caps),
-                cmocka_unit_test(test_os_release),
                 cmocka_unit_test(test_failure),
                 cmocka_unit_test(test_channel),
                 cmocka_unit_test(test_channel_failures),
