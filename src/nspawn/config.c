@@ -25,7 +25,9 @@ static void custom_mount_done(struct custom_mount *m)
 
 void config_done(struct container_config *c)
 {
+        free(c->settings_path);
         free(c->directory);
+        free(c->tree);
         free(c->machine);
         strv_free(c->parameters);
         strv_free(c->environment);

@@ -71,6 +71,9 @@ struct limit_setting {
         struct rlimit value;
 };
 
+/* Which settings files are read, who wins, and which are trusted. */
+enum settings_mode { SETTINGS_YES, SETTINGS_NO, SETTINGS_OVERRIDE, SETTINGS_TRUSTED };
+
 enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION };
 
 struct container_config {
@@ -78,7 +81,11 @@ struct container_config {
         bool json;
         bool quiet;
 
+        enum settings_mode settings;
+        char *settings_path; /* the file that was read; NULL: none */
+
         char *directory; /* as given; NULL: found by the machine's name, or the working directory */
+        char *tree;      /* the root directory: this one */
         char *machine;   /* as given, or derived later */
         bool read_only;
 

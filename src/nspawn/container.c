@@ -91,53 +91,15 @@ static void info(const struct run *run, const char *format, ...)
 
 /* ---- before the first boot --------------------------------------------------------------- */
 
-/* The directories in which machines are looked for by name. */
-static int find_machine_directory(const char *machine, char **ret, struct failure *failure)
-{
-        static const char *const folders[] = { "/etc/machines",           "/run/machines",
-                                               "/var/lib/machines",       "/var/lib/container",
-                                               "/usr/local/lib/machines", "/usr/lib/machines" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-                char *path CLEANUP_FREE = path_join(folders[i], machine);
-
-                if (!path)
-                        return failure_set(failure, -ENOMEM, "Out of memory.");
-                if (access(path, F_OK) == 0) {
-                        *ret = TAKE_PTR(path);
-                        return 0;
-                }
-        }
-        return failure_set(failure, -ENOENT,
-                           "There is no machine '%s' in /var/lib/machines or the other image "
-                           "folders. Give its tree with --directory=.",
-                           machine);
-}
-
-static int decide_directory(const struct container_config *config, char **ret,
-                            struct failure *failure)
-{
-        if (!config->directory && config->machine)
-                return find_machine_directory(config->machine, ret, failure);
-        if (path_make_absolute(config->directory ? config->directory : ".", ret) < 0)
-                return failure_set(failure, -ENOENT,
-                                   "The working directory is gone. Give the "
-                                   "root directory with --directory=.");
-        return 0;
-}
-
 static int read_facts(struct run *run, struct failure *failure)
 {
-        char *directory CLEANUP_FREE = NULL;
         int r = kernel_check(failure);
 
         if (r >= 0)
                 r = host_facts_read(run->config, &run->host, failure);
         if (r >= 0)
-                r = decide_directory(run->config, &directory, failure);
-        if (r >= 0)
-                r = tree_facts_read(directory, &run->host, run->config->start_mode == START_BOOT,
-                                    &run->tree, failure);
+                r = tree_facts_read(run->config->tree, &run->host,
+                                    run->config->start_mode == START_BOOT, &run->tree, failure);
         if (r < 0)
                 return r;
         if (streq(run->tree.path, "/"))
@@ -147,7 +109,7 @@ static int read_facts(struct run *run, struct failure *failure)
         run->sources = source_facts_read(run->config);
         if (!run->sources)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        r = machine_name_decide(run->config, run->tree.path, &run->machine, failure);
+        r = machine_name_decide(run->config, run->config->tree, &run->machine, failure);
         if (r < 0)
                 return r;
         if (!run->tree.machine_id_set && !run->config->uuid_set)

@@ -17,6 +17,9 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/options.c %D%/options.h \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
+	%D%/settings-file.c %D%/settings-file.h \
+	%D%/settings-load.c %D%/settings-load.h \
+	%D%/settings-merge.c \
 	%D%/start.c %D%/start.h \
 	%D%/stub-init.c %D%/stub-init.h \
 	%D%/user-lookup.c %D%/user-lookup.h \

@@ -8,6 +8,7 @@
 #include "basic/log.h"
 #include "nspawn/container.h"
 #include "nspawn/options.h"
+#include "nspawn/settings-load.h"
 
 static int print_help(void)
 {
@@ -55,6 +56,8 @@ int main(int argc, char **argv, char **environment)
                 return EXIT_FAILURE;
         config_init(&config);
         r = settings_add_argv(&settings, argc, argv, &failure);
+        if (r == 0)
+                r = settings_load(&settings, &config, &failure);
         if (r == 0)
                 r = settings_apply_environment(&config, &failure);
         if (r == 0)

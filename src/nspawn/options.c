@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -25,6 +26,12 @@ static void *field_of(struct container_config *c, const struct option_row *row)
 static int bad_value(const struct setting *s, struct failure *failure, int error, const char *want)
 {
         return failure_set(failure, error, "Cannot use '%s': %s.", s->origin, want);
+}
+
+/* In a file, "help" is a word like any other. */
+static bool asks_for_help(const struct setting *s)
+{
+        return !s->from_file && streq(s->value, "help");
 }
 
 static int set_true(struct container_config *c, const struct setting *s, struct failure *failure)
@@ -66,7 +73,7 @@ static int set_word(const struct setting *s, const char *const *words, const int
 {
         struct strbuf known CLEANUP_STRBUF = STRBUF_NULL;
 
-        if (streq(s->value, "help")) {
+        if (asks_for_help(s)) {
                 for (size_t i = 0; words[i]; i++)
                         (void) puts(words[i]);
                 return 1;
@@ -94,7 +101,13 @@ static int set_action(struct container_config *c, const struct setting *s, struc
 static int refuse_planned(struct container_config *c, const struct setting *s,
                           struct failure *failure)
 {
+        bool is_switch = s->row->takes != TAKES_VALUE || streq(s->row->argument, "BOOL");
+        bool value = true;
+
         (void) c;
+        /* A file that says no to what cannot be had gets what it wants. */
+        if (s->from_file && is_switch && parse_boolean(s->value, &value) >= 0 && !value)
+                return 0;
         return failure_set(failure, -EOPNOTSUPP,
                            "Cannot use '%s': this option is known, but not built yet in this "
                            "version. Leave it out.",
@@ -107,6 +120,22 @@ static int ignore_setting(struct container_config *c, const struct setting *s,
         (void) c;
         (void) s;
         (void) failure;
+        return 0;
+}
+
+static int set_settings(struct container_config *c, const struct setting *s,
+                        struct failure *failure)
+{
+        bool value = false;
+
+        if (streq(s->value, "override"))
+                c->settings = SETTINGS_OVERRIDE;
+        else if (streq(s->value, "trusted"))
+                c->settings = SETTINGS_TRUSTED;
+        else if (parse_boolean(s->value, &value) >= 0)
+                c->settings = value ? SETTINGS_YES : SETTINGS_NO;
+        else
+                return bad_value(s, failure, -EINVAL, "write yes, no, override or trusted");
         return 0;
 }
 
@@ -142,7 +171,7 @@ static int set_start_mode(struct container_config *c, const struct setting *s,
 {
         enum start_mode mode = s->row->letter == 'b' ? START_BOOT : START_AS_PID2;
 
-        if (c->start_mode != START_COMMAND && c->start_mode != mode)
+        if (!s->from_file && c->start_mode != START_COMMAND && c->start_mode != mode)
                 return failure_set(failure, -EINVAL,
                                    "--boot and --as-pid2 cannot be combined. With --boot the "
                                    "system's own init is the first process; leave one out.");
@@ -165,6 +194,8 @@ static int set_environment(struct container_config *c, const struct setting *s,
                 return strv_env_set(&c->environment, s->value) < 0
                                ? failure_set(failure, -ENOMEM, "Out of memory.")
                                : 0;
+        if (s->from_file)
+                return bad_value(s, failure, -EINVAL, "write NAME=VALUE");
         value = getenv(s->value);
         /* A variable that the caller does not have is set, and empty. */
         if (asprintf(&assignment, "%s=%s", s->value, value ? value : "") < 0)
@@ -202,7 +233,7 @@ static int set_kill_signal(struct container_config *c, const struct setting *s,
 {
         int signo;
 
-        if (streq(s->value, "help")) {
+        if (asks_for_help(s)) {
                 for (int i = 1; i <= SIGRTMAX; i++) {
                         char *name CLEANUP_FREE = signal_to_text(i);
 
@@ -283,7 +314,8 @@ static int set_private_users(struct container_config *c, const struct setting *s
                              struct failure *failure)
 {
         bool value = false;
-        bool digits = s->value && s->value[0] >= '0' && s->value[0] <= '9';
+        /* On the command line a number is an id; in a file, 0 and 1 are no and yes. */
+        bool digits = !s->from_file && s->value && s->value[0] >= '0' && s->value[0] <= '9';
         int r;
 
         if (s->value && streq(s->value, "managed"))
@@ -333,8 +365,14 @@ static int set_ownership(struct container_config *c, const struct setting *s,
                                        OWNERSHIP_AUTO };
         int number = 0, r;
 
+        bool value = false;
+
         if (streq(s->value, "foreign"))
                 return refuse_planned(c, s, failure);
+        if (s->from_file && parse_boolean(s->value, &value) >= 0) {
+                c->ownership = value ? OWNERSHIP_AUTO : OWNERSHIP_OFF;
+                return 0;
+        }
         r = set_word(s, words, numbers, &number, failure);
         if (r == 0)
                 c->ownership = (enum ownership) number;
@@ -344,9 +382,11 @@ static int set_ownership(struct container_config *c, const struct setting *s,
 static int set_ownership_chown(struct container_config *c, const struct setting *s,
                                struct failure *failure)
 {
-        (void) s;
-        (void) failure;
-        c->ownership = OWNERSHIP_CHOWN;
+        bool value = true;
+
+        if (s->from_file && parse_boolean(s->value, &value) < 0)
+                return bad_value(s, failure, -EINVAL, "write yes or no");
+        c->ownership = value ? OWNERSHIP_CHOWN : OWNERSHIP_OFF;
         return 0;
 }
 
@@ -356,19 +396,24 @@ static int set_capability(struct container_config *c, const struct setting *s,
         const char *bad = NULL;
         uint64_t set = 0;
 
-        if (streq(s->value, "help")) {
+        if (asks_for_help(s)) {
                 for (unsigned i = 0; cap_name(i); i++)
                         (void) puts(cap_name(i));
                 return 1;
         }
+        if (s->from_file && strchr(s->value, ','))
+                return bad_value(s, failure, -EINVAL, "write the names with spaces between them");
         if (caps_parse(s->value, &set, &bad) < 0)
                 return failure_set(failure, -EINVAL,
                                    "Cannot use '%s': '%.*s' is not a capability. See "
                                    "--capability=help.",
                                    s->origin, (int) strcspn(bad, ","), bad);
-        if (streq(s->row->name, "capability"))
+        if (streq(s->row->name, "capability")) {
                 c->capabilities_added |= set;
-        else
+                /* With --settings=override a file comes on top of the command line. */
+                if (s->from_file)
+                        c->capabilities_dropped &= ~set;
+        } else
                 c->capabilities_dropped |= set;
         return 0;
 }
@@ -397,12 +442,20 @@ static int set_system_call_filter(struct container_config *c, const struct setti
 static int parse_limit_value(const char *text, int resource, rlim_t *ret)
 {
         unsigned long number = 0;
+        long level = 0;
         uint64_t us = 0;
         int r;
 
         if (streq(text, "infinity")) {
                 *ret = RLIM_INFINITY;
                 return 0;
+        }
+        /* With a sign it is a nice level, from 19 to -20; the limit counts from 1 to 40. */
+        if (resource == RLIMIT_NICE && (*text == '+' || *text == '-')) {
+                r = parse_long(text, -20, 19, &level);
+                if (r >= 0)
+                        *ret = (rlim_t) (20 - level);
+                return r;
         }
         r = parse_ulong(text, 0, ULONG_MAX - 1, &number);
         if (r >= 0) {
@@ -441,7 +494,7 @@ static int set_limit(struct container_config *c, const struct setting *s, struct
         size_t n;
         int resource, r;
 
-        if (streq(s->value, "help")) {
+        if (asks_for_help(s)) {
                 for (int i = 0; i < RLIM_NLIMITS; i++)
                         (void) puts(limit_name(i));
                 return 1;
@@ -551,6 +604,8 @@ static int set_bind(struct container_config *c, const struct setting *s, struct 
         n = strv_length(parts);
         if (r < 0 || n > 3)
                 return bad_value(s, failure, -EINVAL, "write SOURCE[:DESTINATION[:OPTIONS]]");
+        if (n == 1 && parts[0][0] == '\0')
+                return bad_value(s, failure, -EINVAL, "give the path of the source");
         if (parts[0][0] == '\0' || parts[0][0] == '+')
                 return refuse_planned(c, s, failure);
         if (n == 3 && parse_bind_options(parts[2], &m) < 0)
@@ -605,6 +660,9 @@ static int set_tmpfs(struct container_config *c, const struct setting *s, struct
         }
 #define REPEAT OPTION_REPEATABLE
 #define TRUSTED OPTION_TRUSTED
+#define WORDS OPTION_WORDS
+#define RESETS OPTION_RESETS
+#define EARLY OPTION_EARLY
 #define PLANNED OPTION_PLANNED, .apply = refuse_planned
 
 /* clang-format off */
@@ -622,7 +680,7 @@ const struct option_row option_rows[] = {
           "No messages besides warnings and errors" },
         { "no-pager", 0, TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_NONE, ignore_setting, 0,
           "Accepted; no pager is ever used" },
-        { "settings", 0, TAKES_VALUE, "MODE", NULL, NULL, PLANNED, .help =
+        { "settings", 0, TAKES_VALUE, "MODE", NULL, NULL, EARLY, GROUP_NONE, set_settings, 0,
           "Use of .nspawn files: yes, no, override, trusted" },
         { "cleanup", 0, TAKES_NOTHING, NULL, NULL, NULL, PLANNED, .help =
           "Remove what a dead container left" },
@@ -634,12 +692,13 @@ const struct option_row option_rows[] = {
           "Tint of the terminal" },
 
         HEADING("Image"),
-        { "directory", 'D', TAKES_VALUE, "PATH", NULL, NULL, 0, GROUP_DIRECTORY, set_directory, 0,
+        { "directory", 'D', TAKES_VALUE, "PATH", NULL, NULL, EARLY, GROUP_DIRECTORY, set_directory,
+          0,
           "Root directory of the container" },
         { "template", 0, TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
           "Make the root directory from this tree if it is missing" },
-        { "ephemeral", 'x', TAKES_NOTHING, NULL, "Exec", "Ephemeral", TRUSTED | PLANNED, .help =
-          "Run on a throw-away copy" },
+        { "ephemeral", 'x', TAKES_NOTHING, NULL, "Exec", "Ephemeral", RESETS | TRUSTED | PLANNED,
+          .help = "Run on a throw-away copy" },
         { "image", 'i', TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
           "Disk image with the root file system" },
         { "image-policy", 0, TAKES_VALUE, "POLICY", NULL, NULL, PLANNED, .help =
@@ -648,8 +707,8 @@ const struct option_row option_rows[] = {
           "OCI runtime bundle" },
         { "mstack", 0, TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
           "Stack of layers with the root file system" },
-        { "read-only", 0, TAKES_NOTHING, NULL, "Files", "ReadOnly", 0, GROUP_READ_ONLY, set_true,
-          AT(read_only), "Mount the root read-only" },
+        { "read-only", 0, TAKES_NOTHING, NULL, "Files", "ReadOnly", RESETS, GROUP_READ_ONLY,
+          set_boolean, AT(read_only), "Mount the root read-only" },
         { "volatile", 0, TAKES_OPTIONAL, "MODE", "Files", "Volatile", PLANNED, .help =
           "Forget changes: no, yes, state, overlay" },
         { "root-hash", 0, TAKES_VALUE, "HASH", NULL, NULL, PLANNED, .help = "dm-verity root hash" },
@@ -665,26 +724,27 @@ const struct option_row option_rows[] = {
           set_start_mode, 0, "Run the command under a small init" },
         { "boot", 'b', TAKES_NOTHING, NULL, "Exec", "Boot", 0, GROUP_START_MODE, set_start_mode, 0,
           "Run the system's own init" },
-        { "chdir", 0, TAKES_VALUE, "PATH", "Exec", "WorkingDirectory", 0, GROUP_WORKING_DIRECTORY,
-          set_working_directory, 0, "Working directory of the command" },
-        { "setenv", 'E', TAKES_VALUE, "NAME[=VALUE]", "Exec", "Environment", REPEAT,
-          GROUP_ENVIRONMENT, set_environment, 0, "Set a variable for the first process" },
-        { "uid", 'u', TAKES_VALUE, "USER", "Exec", "User", 0, GROUP_USER, set_user, 0,
+        { "chdir", 0, TAKES_VALUE, "PATH", "Exec", "WorkingDirectory", RESETS,
+          GROUP_WORKING_DIRECTORY, set_working_directory, 0, "Working directory of the command" },
+        { "setenv", 'E', TAKES_VALUE, "NAME[=VALUE]", "Exec", "Environment",
+          REPEAT | WORDS | RESETS, GROUP_ENVIRONMENT, set_environment, 0,
+          "Set a variable for the first process" },
+        { "uid", 'u', TAKES_VALUE, "USER", "Exec", "User", RESETS, GROUP_USER, set_user, 0,
           "Run the command as this user of the container" },
         { "user", 0, TAKES_VALUE, "USER", NULL, NULL, OPTION_HIDDEN, GROUP_USER, set_user, 0,
           "Another name of --uid=" },
         { "kill-signal", 0, TAKES_VALUE, "SIGNAL", "Exec", "KillSignal", 0, GROUP_KILL_SIGNAL,
           set_kill_signal, 0, "What asks the first process to shut down" },
-        { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", 0, GROUP_NOTIFY_READY,
+        { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", RESETS, GROUP_NOTIFY_READY,
           set_boolean, AT(notify_ready), "Ready only when the first process says so" },
-        { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", PLANNED, .help =
+        { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", RESETS | PLANNED, .help =
           "Make sync() and the like do nothing" },
 
         HEADING("Identity"),
-        { "machine", 'M', TAKES_VALUE, "NAME", NULL, NULL, 0, GROUP_NONE, set_machine, 0,
+        { "machine", 'M', TAKES_VALUE, "NAME", NULL, NULL, EARLY, GROUP_NONE, set_machine, 0,
           "Name of the machine" },
-        { "hostname", 0, TAKES_VALUE, "NAME", "Exec", "Hostname", 0, GROUP_HOSTNAME, set_hostname,
-          0, "Host name inside; default is the machine's name" },
+        { "hostname", 0, TAKES_VALUE, "NAME", "Exec", "Hostname", RESETS, GROUP_HOSTNAME,
+          set_hostname, 0, "Host name inside; default is the machine's name" },
         { "uuid", 0, TAKES_VALUE, "ID", "Exec", "MachineID", TRUSTED, GROUP_MACHINE_ID, set_uuid, 0,
           "Machine id, if the tree has none" },
 
@@ -713,35 +773,39 @@ const struct option_row option_rows[] = {
           TRUSTED | PLANNED, .help = "Further ranges for use inside" },
 
         HEADING("Network"),
-        { "private-network", 0, TAKES_NOTHING, NULL, "Network", "Private", TRUSTED, GROUP_NETWORK,
-          set_true, AT(private_network), "A network with just a loopback" },
+        { "private-network", 0, TAKES_NOTHING, NULL, "Network", "Private", RESETS | TRUSTED,
+          GROUP_NETWORK, set_boolean, AT(private_network), "A network with just a loopback" },
         { "network-interface", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "Interface",
-          TRUSTED | PLANNED, .help = "Move an interface of the host in" },
+          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          "Move an interface of the host in" },
         { "network-macvlan", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "MACVLAN",
-          TRUSTED | PLANNED, .help = "Add a macvlan interface" },
-        { "network-ipvlan", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "IPVLAN", TRUSTED | PLANNED,
-          .help = "Add an ipvlan interface" },
-        { "network-veth", 'n', TAKES_NOTHING, NULL, "Network", "VirtualEthernet", TRUSTED | PLANNED,
-          .help = "A virtual link to the host" },
+          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          "Add a macvlan interface" },
+        { "network-ipvlan", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "IPVLAN",
+          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          "Add an ipvlan interface" },
+        { "network-veth", 'n', TAKES_NOTHING, NULL, "Network", "VirtualEthernet",
+          RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          "A virtual link to the host" },
         { "network-veth-extra", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "VirtualEthernetExtra",
-          TRUSTED | PLANNED, .help = "One more virtual link" },
+          TRUSTED | PLANNED, .group = GROUP_NETWORK, .help = "One more virtual link" },
         { "network-bridge", 0, TAKES_VALUE, "BRIDGE", "Network", "Bridge", TRUSTED | PLANNED,
-          .help = "Join an existing bridge" },
-        { "network-zone", 0, TAKES_VALUE, "ZONE", "Network", "Zone", TRUSTED | PLANNED, .help =
-          "Join a bridge made for this zone" },
+          .group = GROUP_NETWORK, .help = "Join an existing bridge" },
+        { "network-zone", 0, TAKES_VALUE, "ZONE", "Network", "Zone", TRUSTED | PLANNED,
+          .group = GROUP_NETWORK, .help = "Join a bridge made for this zone" },
         { "network-namespace-path", 0, TAKES_VALUE, "PATH", "Network", "NamespacePath",
-          TRUSTED | PLANNED, .help = "Join an existing network namespace" },
+          TRUSTED | PLANNED, .group = GROUP_NETWORK, .help = "Join an existing network namespace" },
         { "port", 'p', TAKES_VALUE, "[PROTO:]HOST[:PORT]", "Network", "Port", TRUSTED | PLANNED,
-          .help = "Publish a port" },
+          .group = GROUP_EXPOSE_PORTS, .help = "Publish a port" },
 
         HEADING("Security"),
-        { "capability", 0, TAKES_VALUE, "CAP,…", "Exec", "Capability", REPEAT | TRUSTED,
+        { "capability", 0, TAKES_VALUE, "CAP,…", "Exec", "Capability", REPEAT | WORDS | TRUSTED,
           GROUP_CAPABILITY, set_capability, 0, "Capabilities to keep in addition" },
-        { "drop-capability", 0, TAKES_VALUE, "CAP,…", "Exec", "DropCapability", REPEAT,
+        { "drop-capability", 0, TAKES_VALUE, "CAP,…", "Exec", "DropCapability", REPEAT | WORDS,
           GROUP_CAPABILITY, set_capability, 0, "Capabilities to drop" },
         { "ambient-capability", 0, TAKES_VALUE, "CAP,…", "Exec", "AmbientCapability",
-          TRUSTED | PLANNED, .help = "Ambient capabilities of the command" },
-        { "no-new-privileges", 0, TAKES_VALUE, "BOOL", "Exec", "NoNewPrivileges", 0,
+          WORDS | TRUSTED | PLANNED, .help = "Ambient capabilities of the command" },
+        { "no-new-privileges", 0, TAKES_VALUE, "BOOL", "Exec", "NoNewPrivileges", RESETS,
           GROUP_NO_NEW_PRIVILEGES, set_boolean, AT(no_new_privileges),
           "Nothing inside may gain privileges" },
         { "system-call-filter", 0, TAKES_VALUE, "LIST", "Exec", "SystemCallFilter", REPEAT,
@@ -795,7 +859,8 @@ const struct option_row option_rows[] = {
           .help = "Mount an overlay" },
         { "overlay-ro", 0, TAKES_VALUE, "LOWER:…:DEST", "Files", "OverlayReadOnly",
           TRUSTED | PLANNED, .help = "The same, read-only" },
-        { "bind-user", 0, TAKES_VALUE, "USER", "Files", "BindUser", TRUSTED | PLANNED, .help =
+        { "bind-user", 0, TAKES_VALUE, "USER", "Files", "BindUser",
+          WORDS | RESETS | TRUSTED | PLANNED, .help =
           "Make a user of the host known inside" },
         { "bind-user-shell", 0, TAKES_VALUE, "SHELL", "Files", "BindUserShell", TRUSTED | PLANNED,
           .help = "Shell of such users" },
@@ -840,15 +905,21 @@ static char *argv_origin(const struct option_row *row, const char *value)
         return strbuf_take(&b);
 }
 
-static int settings_add(struct settings *s, const struct option_row *row, const char *value)
+int settings_add(struct settings *s, const struct option_row *row, const char *value,
+                 const char *origin, bool from_file)
 {
-        struct setting *grown = realloc(s->list, (s->n + 1) * sizeof(*grown));
-        struct setting item = { .row = row };
+        struct setting item = { .row = row, .from_file = from_file };
 
-        if (!grown)
-                return -ENOMEM;
-        s->list = grown;
-        item.origin = argv_origin(row, value);
+        if (s->n == s->size) {
+                size_t size = s->size ? 2 * s->size : 16;
+                struct setting *grown = realloc(s->list, size * sizeof(*grown));
+
+                if (!grown)
+                        return -ENOMEM;
+                s->list = grown;
+                s->size = size;
+        }
+        item.origin = strdup(origin);
         item.value = value ? strdup(value) : NULL;
         if (!item.origin || (value && !item.value)) {
                 free(item.origin);
@@ -857,6 +928,13 @@ static int settings_add(struct settings *s, const struct option_row *row, const 
         }
         s->list[s->n++] = item;
         return 0;
+}
+
+static int add_argument(struct settings *s, const struct option_row *row, const char *value)
+{
+        char *origin CLEANUP_FREE = argv_origin(row, value);
+
+        return origin ? settings_add(s, row, value, origin, false) : -ENOMEM;
 }
 
 /* What getopt_long wants to have, made from the table. */
@@ -916,7 +994,7 @@ int settings_add_argv(struct settings *s, int argc, char **argv, struct failure 
 
                 if (!row)
                         return -EINVAL; /* getopt has said why */
-                if (settings_add(s, row, optarg) < 0)
+                if (add_argument(s, row, optarg) < 0)
                         return failure_set(failure, -ENOMEM, "Out of memory.");
                 if (row->flags & OPTION_ENDS)
                         return 0;
@@ -927,6 +1005,22 @@ int settings_add_argv(struct settings *s, int argc, char **argv, struct failure 
         return 0;
 }
 
+bool settings_end_early(const struct settings *s)
+{
+        return s->n > 0 && (s->list[s->n - 1].row->flags & OPTION_ENDS);
+}
+
+int settings_apply_early(const struct settings *s, struct container_config *c,
+                         struct failure *failure)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < s->n; i++)
+                if (s->list[i].row->flags & OPTION_EARLY)
+                        r = s->list[i].row->apply(c, &s->list[i], failure);
+        return r;
+}
+
 int settings_apply(const struct settings *s, struct container_config *c, struct failure *failure)
 {
         for (size_t i = 0; i < s->n; i++) {
@@ -935,6 +1029,8 @@ int settings_apply(const struct settings *s, struct container_config *c, struct 
                 if (r != 0)
                         return r;
         }
+        if (s->file_gives_network && s->argv_gives_capabilities)
+                c->capabilities_dropped |= (UINT64_C(1) << CAP_NET_ADMIN) & ~c->capabilities_added;
         strv_free(c->parameters);
         c->parameters = strv_copy(s->words);
         if (s->words && !c->parameters)

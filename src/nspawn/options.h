@@ -19,6 +19,9 @@ enum option_flags {
         OPTION_PLANNED = 1 << 2, /* known, but answered with "not built yet" */
         OPTION_ENDS = 1 << 3,    /* --help, --version: nothing right of it is looked at */
         OPTION_HIDDEN = 1 << 4,  /* another spelling; not in --help */
+        OPTION_WORDS = 1 << 5,   /* in files: each word of a line is a value of its own */
+        OPTION_RESETS = 1 << 6,  /* in files: an empty value takes back what the file said before */
+        OPTION_EARLY = 1 << 7,   /* has to be known before a settings file can be looked for */
 };
 
 /* Settings on the command line hide those of a settings file in the same group. */
@@ -44,7 +47,8 @@ enum option_group {
         GROUP_LIMIT,
         GROUP_CUSTOM_MOUNTS,
         GROUP_CONSOLE_MODE,
-        GROUP_OTHER, /* a group of its own, by key */
+        GROUP_OTHER, /* a group of its own, by key; so are rows of GROUP_NONE */
+        N_OPTION_GROUPS,
 };
 
 struct setting;
@@ -71,13 +75,15 @@ struct option_row {
 struct setting {
         const struct option_row *row;
         char *value;  /* NULL if none was given */
-        char *origin; /* "--bind=/a:/b", "-u root", "web.nspawn:12" */
+        char *origin; /* "--bind=/a:/b", "-u root", "/etc/…/web.nspawn:12: Bind=/a:/b" */
+        bool from_file;
 };
 
 struct settings {
         struct setting *list;
-        size_t n;
-        char **words; /* the payload's command line */
+        size_t n, size;
+        char **words;                                     /* the payload's command line */
+        bool file_gives_network, argv_gives_capabilities; /* see settings_apply() */
 };
 
 /* All rows; a row whose name and letter are empty is a heading of --help. */
@@ -86,13 +92,27 @@ extern const size_t n_option_rows;
 
 void settings_done(struct settings *s);
 
+/* Adds one setting. Copies @value, which may be NULL, and @origin. Returns 0 or -ENOMEM. */
+int settings_add(struct settings *s, const struct option_row *row, const char *value,
+                 const char *origin, bool from_file);
+
 /*
  * Collects the command line. getopt has already told the person about an unknown option when
  * -EINVAL is returned without a sentence.
  */
 int settings_add_argv(struct settings *s, int argc, char **argv, struct failure *failure);
 
-/* Applies all settings in order. Returns as setting_apply_fn. */
+/* Whether there is nothing to be run, as for --help. */
+bool settings_end_early(const struct settings *s);
+
+/* Applies those that have to be known before a settings file can be looked for. */
+int settings_apply_early(const struct settings *s, struct container_config *c,
+                         struct failure *failure);
+
+/*
+ * Applies all settings in order. Returns as setting_apply_fn. A network of its own brings
+ * CAP_NET_ADMIN; but not where a file asks for the one, and the command line is about the other.
+ */
 int settings_apply(const struct settings *s, struct container_config *c, struct failure *failure);
 
 /* The launcher's own environment variables that are settings. */

@@ -93,6 +93,8 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
         id128_to_uuid(&plan->uuid, uuid);
         print_string(p, "machine", plan->machine);
         print_string(p, "directory", plan->tree->path);
+        if (plan->config->settings_path)
+                print_string(p, "settings", plan->config->settings_path);
         print_string(p, "hostname", plan->hostname);
         /* A random id differs with every look, so it is not shown. */
         print_string(p, "machine-id",

@@ -3,7 +3,8 @@ if HAVE_CMOCKA
 nspawn_tests = \
 	src/nspawn/test-options \
 	src/nspawn/test-plan \
-	src/nspawn/test-parts
+	src/nspawn/test-parts \
+	src/nspawn/test-settings
 check_PROGRAMS += $(nspawn_tests)
 TESTS += $(nspawn_tests)
 nspawn_test_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a \
@@ -17,4 +18,7 @@ src_nspawn_test_plan_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_parts_SOURCES = %D%/test-parts.c
 src_nspawn_test_parts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_parts_LDADD = $(nspawn_test_libraries)
+src_nspawn_test_settings_SOURCES = %D%/test-settings.c
+src_nspawn_test_settings_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_nspawn_test_settings_LDADD = $(nspawn_test_libraries)
 endif

@@ -165,7 +165,7 @@ NOT_BUILT = [
     "--bind-user=guest", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "-j",
     "--suppress-sync=yes", "--pivot-root=/x", "--personality=x86", "--cpu-affinity=0",
     "--oom-score-adjust=1", "--ambient-capability=CAP_CHOWN", "--selinux-context=x",
-    "--settings=no", "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",
+    "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",
 ]
 
 
