@@ -1,71 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
-#include <signal.h>
 
-#include "basic/caps.h"
-#include "basic/parse.h"
-#include "basic/path.h"
 #include "basic/strv.h"
-#include "fuzz.h"
+#include "fuzz-config.h"
 #include "nspawn/options.h"
 #include "nspawn/plan.h"
-#include "shared/names.h"
 
 /*
  * Each line is a word of a command line (a NUL byte in it is a line end), which goes the way of a
  * real one: setters, the look across options, the plan, its two printed forms.
  */
-
-static void check_limits(const struct container_config *c)
-{
-        for (int i = 0; i < RLIM_NLIMITS; i++)
-                FUZZ_CHECK(!c->limits[i].set ||
-                           c->limits[i].value.rlim_cur <= c->limits[i].value.rlim_max);
-}
-
-static void check_names(const struct container_config *c)
-{
-        FUZZ_CHECK(!c->machine || machine_name_is_valid(c->machine));
-        FUZZ_CHECK(!c->hostname || hostname_is_valid(c->hostname));
-        FUZZ_CHECK(!c->slice || slice_name_is_valid(c->slice));
-        FUZZ_CHECK(!c->user || (*c->user && !strpbrk(c->user, ":/\n")));
-        STRV_FOREACH(assignment, c->environment)
-        {
-                size_t n = strcspn(*assignment, "=");
-
-                FUZZ_CHECK((*assignment)[n] == '=' && env_name_is_valid(*assignment, n));
-        }
-        STRV_FOREACH(assignment, c->properties)
-        FUZZ_CHECK(strchr(*assignment, '=') > *assignment);
-        STRV_FOREACH(word, c->system_call_filter)
-        FUZZ_CHECK(**word && !strpbrk(*word, " \t\n"));
-}
-
-static bool is_clean(const char *path)
-{
-        return path_is_absolute(path) && path_is_normalized(path);
-}
-
-static void check_paths(const struct container_config *c)
-{
-        FUZZ_CHECK(!c->directory || path_is_absolute(c->directory));
-        FUZZ_CHECK(!c->working_directory || is_clean(c->working_directory));
-        for (size_t i = 0; i < c->n_custom_mounts; i++) {
-                const struct custom_mount *m = &c->custom_mounts[i];
-
-                FUZZ_CHECK(m->origin && is_clean(m->destination));
-                FUZZ_CHECK((m->type == CUSTOM_BIND) == (m->source != NULL));
-                FUZZ_CHECK(!m->source || path_is_absolute(m->source));
-        }
-}
-
-static void check_numbers(const struct container_config *c)
-{
-        FUZZ_CHECK(c->kill_signal >= 0 && c->kill_signal <= SIGRTMAX);
-        FUZZ_CHECK(c->userns_mode != USERNS_FIXED ||
-                   (c->userns_range.count > 0 &&
-                    (uint64_t) c->userns_range.base + c->userns_range.count <= UINT32_MAX));
-}
 
 /* Strings are without control characters, and brackets outside of them belong together. */
 static void check_json(const char *text)
@@ -151,10 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (r >= 0)
                 r = settings_apply(&s, &c, &failure);
         if (r == 0) {
-                check_limits(&c);
-                check_names(&c);
-                check_paths(&c);
-                check_numbers(&c);
+                fuzz_check_config(&c);
                 r = config_validate(&c, &failure);
         }
         fuzz_check_failure(r, &failure);

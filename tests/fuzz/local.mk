@@ -8,9 +8,10 @@ fuzzers = \
 	tests/fuzz/fuzz-notify \
 	tests/fuzz/fuzz-options \
 	tests/fuzz/fuzz-properties \
+	tests/fuzz/fuzz-settings-file \
 	tests/fuzz/fuzz-user-lookup \
 	tests/fuzz/fuzz-values
-fuzz_common = %D%/fuzz.h
+fuzz_common = %D%/fuzz.h %D%/fuzz-config.h
 if FUZZING
 EXTRA_DIST += %D%/replay.c
 else
@@ -40,6 +41,9 @@ tests_fuzz_fuzz_options_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_properties_SOURCES = %D%/fuzz-properties.c $(fuzz_common)
 tests_fuzz_fuzz_properties_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_properties_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_settings_file_SOURCES = %D%/fuzz-settings-file.c $(fuzz_common)
+tests_fuzz_fuzz_settings_file_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_settings_file_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_user_lookup_SOURCES = %D%/fuzz-user-lookup.c $(fuzz_common)
 tests_fuzz_fuzz_user_lookup_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_user_lookup_LDFLAGS = $(fuzz_ldflags)
