@@ -53,6 +53,8 @@ EXTRA_DIST += \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \
 	%D%/plan/users-off.args %D%/plan/users-off.expected
 
+include tests/fuzz/local.mk
+
 # As a name in EXTRA_DIST this script would be taken for the target of the same name.
 dist-hook:
 	cp -p $(top_srcdir)/check $(distdir)/check

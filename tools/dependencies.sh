@@ -15,9 +15,11 @@ check='libcmocka-dev python3 python3-pytest python3-pexpect systemd-container st
        iproute2 procps util-linux xz-utils'
 # Nice to have: ./check leaves out the step of a tool that is not there, and says so.
 lint='clang-format clang-tidy cppcheck shellcheck'
+# The same: fuzzing needs clang's engine, and llvm has the names for its reports.
+fuzz='clang libclang-rt-dev llvm'
 
 usage() {
-        echo "usage: $0 [--missing|--install] build|tree|demo|check|lint ..." >&2
+        echo "usage: $0 [--missing|--install] build|tree|demo|check|lint|fuzz ..." >&2
         exit 1
 }
 
@@ -37,6 +39,7 @@ packages() {
                 demo) echo "$demo" ;;
                 check) echo "$check" ;;
                 lint) echo "$lint" ;;
+                fuzz) echo "$fuzz" ;;
                 *) usage ;;
                 esac
         done | tr -s '[:space:]' '\n' | sed '/^$/d' | sort -u

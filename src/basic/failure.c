@@ -13,5 +13,9 @@ int failure_set(struct failure *failure, int error, const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(failure->text, sizeof(failure->text), format, ap);
         va_end(ap);
+        /* Names and values from elsewhere are in it: it stays one line, and no terminal obeys it. */
+        for (char *p = failure->text; *p; p++)
+                if ((unsigned char) *p < ' ' || *p == 0x7f)
+                        *p = '?';
         return error;
 }

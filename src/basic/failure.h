@@ -15,5 +15,6 @@ struct failure {
         char text[960];
 };
 
-/* Keeps the first sentence: a later one is a consequence. Returns @error. */
+/* Keeps the first sentence: a later one is a consequence. Control characters in what is quoted
+ * become '?'. Returns @error. */
 int failure_set(struct failure *failure, int error, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
+#include "basic/id128.h"
 #include "basic/path.h"
 
 int write_all(int fd, const void *data, size_t n)
@@ -108,6 +111,30 @@ int create_file_at(int dir_fd, const char *path, mode_t mode, const char *text)
         return text[0] ? write_all(fd, text, strlen(text)) : 0;
 }
 
+int replace_file_at(int dir_fd, const char *name, mode_t mode, const char *text)
+{
+        char temporary[NAME_MAX + 1], random[ID128_TEXT_SIZE];
+        int fd CLEANUP_FD = -1;
+        struct id128 id;
+        int r = id128_random(&id);
+
+        if (r < 0)
+                return r;
+        id128_to_plain(&id, random);
+        if ((size_t) snprintf(temporary, sizeof(temporary), ".#%s%.16s", name, random) >=
+            sizeof(temporary))
+                return -ENAMETOOLONG;
+        fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, text, strlen(text));
+        if (r >= 0 && (fchmod(fd, mode) < 0 || renameat(dir_fd, temporary, dir_fd, name) < 0))
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(dir_fd, temporary, 0);
+        return r;
+}
+
 int make_directories(const char *path, mode_t mode)
 {
         char *copy CLEANUP_FREE = strdup(path);
@@ -131,43 +158,4 @@ int make_directories(const char *path, mode_t mode)
                         return 0;
                 *p = c;
         }
-}
-
-/* Undoes the shell quoting that os-release(5) allows: "…" and '…' with \-escapes in "…". */
-static char *unquote(const char *value, size_t n)
-{
-        char *out = malloc(n + 1);
-        size_t k = 0;
-        char quote = '\0';
-
-        if (!out)
-                return NULL;
-        for (size_t i = 0; i < n; i++) {
-                if (quote == '\0' && (value[i] == '"' || value[i] == '\''))
-                        quote = value[i];
-                else if (value[i] == quote)
-                        quote = '\0';
-                else if (value[i] == '\\' && quote != '\'' && i + 1 < n)
-                        out[k++] = value[++i];
-                else
-                        out[k++] = value[i];
-        }
-        out[k] = '\0';
-        return out;
-}
-
-char *os_release_value(const char *text, const char *key)
-{
-        size_t n = strlen(key);
-        const char *found = NULL;
-
-        /* The file is a list of shell assignments: the last one counts. */
-        for (const char *line = text; *line;) {
-                size_t length = strcspn(line, "\n");
-
-                if (length > n && strncmp(line, key, n) == 0 && line[n] == '=')
-                        found = line + n + 1;
-                line += length + (line[length] == '\n');
-        }
-        return found ? unquote(found, strcspn(found, "\n")) : NULL;
 }

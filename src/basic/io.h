@@ -32,8 +32,12 @@ int write_file_at(int dir_fd, const char *path, const char *text);
 /* Creates the new file @path with exactly @mode and @text. -EEXIST if it exists. */
 int create_file_at(int dir_fd, const char *path, mode_t mode, const char *text);
 
+/*
+ * Puts a file with exactly @mode and @text in the place of @name below @dir_fd: whoever opens it
+ * gets the old one or the new one, whole. Who is killed meanwhile may leave a file behind whose
+ * name begins with ".#" and @name; the owner of the directory removes such. @name has no slash.
+ */
+int replace_file_at(int dir_fd, const char *name, mode_t mode, const char *text);
+
 /* Creates a directory and any missing parents (mode @mode); existing ones are fine. */
 int make_directories(const char *path, mode_t mode);
-
-/* The value of KEY=VALUE in os-release text (os-release(5)), unquoted; NULL if absent. */
-char *os_release_value(const char *text, const char *key);

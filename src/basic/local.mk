@@ -5,6 +5,7 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/caps.c %D%/caps.h \
 	%D%/cgroup.c %D%/cgroup.h \
 	%D%/channel.c %D%/channel.h \
+	%D%/env-file.c %D%/env-file.h \
 	%D%/failure.c %D%/failure.h \
 	%D%/fd.c %D%/fd.h \
 	%D%/id128.c %D%/id128.h \
@@ -26,7 +27,8 @@ src_basic_libbasic_a_SOURCES = \
 if HAVE_CMOCKA
 basic_tests = \
 	src/basic/test-bpf-device \
-	src/basic/test-basic
+	src/basic/test-basic \
+	src/basic/test-env-file
 check_PROGRAMS += $(basic_tests)
 TESTS += $(basic_tests)
 src_basic_test_bpf_device_SOURCES = %D%/test-bpf-device.c
@@ -35,4 +37,7 @@ src_basic_test_bpf_device_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 src_basic_test_basic_SOURCES = %D%/test-basic.c
 src_basic_test_basic_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_basic_test_basic_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
+src_basic_test_env_file_SOURCES = %D%/test-env-file.c
+src_basic_test_env_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_basic_test_env_file_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 endif

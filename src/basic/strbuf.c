@@ -118,6 +118,20 @@ size_t utf8_length(const unsigned char *s)
         return 0;
 }
 
+bool utf8_is_valid(const char *text)
+{
+        const unsigned char *s = (const unsigned char *) text;
+
+        while (*s) {
+                size_t n = utf8_length(s);
+
+                if (n == 0)
+                        return false;
+                s += n;
+        }
+        return true;
+}
+
 void strbuf_add_json(struct strbuf *b, const char *text)
 {
         const unsigned char *s = (const unsigned char *) text;

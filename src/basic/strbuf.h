@@ -35,6 +35,9 @@ static inline bool strbuf_ok(const struct strbuf *b)
 /* The text, never NULL: "" when empty or failed. Borrowed. */
 const char *strbuf_text(const struct strbuf *b);
 
+/* Whether all of @text is well-formed UTF-8. */
+bool utf8_is_valid(const char *text);
+
 /* Hands the text over (the caller frees it) and empties the buffer; NULL if memory ran out. */
 char *strbuf_take(struct strbuf *b);
 

@@ -18,6 +18,7 @@
 
 #include "basic/caps.h"
 #include "basic/channel.h"
+#include "basic/failure.h"
 #include "basic/fd.h"
 #include "basic/id128.h"
 #include "basic/idmap.h"
@@ -840,46 +841,26 @@ static void test_caps(void **state)
         assert_null(cap_name(UINT_MAX));
 }
 
-static void test_os_release(void **state)
+/* ---- failure.h --------------------------------------------------------------------------- */
+
+static void test_failure(void **state)
 {
-        static const char text[] = "# a comment\n"
-                                   "ID=debian\n"
-                                   "NAME=\"Debian GNU/Linux\"\n"
-                                   "VARIANT='It is $HOME \\n'\n"
-                                   "ESCAPED=\"a \\\"b\\\" \\$c \\\\\"\n"
-                                   "EMPTY=\n"
-                                   "EMPTY_QUOTED=\"\"\n"
-                                   "OPEN=\"never closed\n"
-                                   "NO_EQUALS\n"
-                                   "\n"
-                                   "ID_LIKE=last";
-        static const struct {
-                const char *key, *value;
-        } rows[] = {
-                { "ID", "debian" },
-                { "NAME", "Debian GNU/Linux" },
-                { "VARIANT", "It is $HOME \\n" },
-                { "ESCAPED", "a \"b\" $c \\" },
-                { "EMPTY", "" },
-                { "EMPTY_QUOTED", "" },
-                { "OPEN", "never closed" },
-                { "NO_EQUALS", NULL },
-                { "ID_LIKE", "last" },
-                { "I", NULL },
-                { "IDS", NULL },
-                { "LIKE", NULL },
-        };
+        struct failure failure = { .error = 0 };
+        char text[2 * sizeof(failure.text)];
 
         (void) state;
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                char *value CLEANUP_FREE = os_release_value(text, rows[i].key);
+        assert_int_equal(
+                failure_set(&failure, -EINVAL, "Cannot use '%s'.", "a\nb\033[m\x7f\xc3\xa4"),
+                -EINVAL);
+        assert_int_equal(failure_set(&failure, -ENOENT, "A consequence."), -ENOENT);
+        assert_int_equal(failure.error, -EINVAL);
+        assert_string_equal(failure.text, "Cannot use 'a?b?[m?\xc3\xa4'.");
 
-                if (!value != !rows[i].value)
-                        fail_msg("'%s'", rows[i].key);
-                if (value)
-                        assert_string_equal(value, rows[i].value);
-        }
-        assert_null(os_release_value("", "ID"));
+        memset(text, 'x', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        failure.error = 0;
+        assert_int_equal(failure_set(&failure, -EINVAL, "%s", text), -EINVAL);
+        assert_int_equal(strlen(failure.text), sizeof(failure.text) - 1);
 }
 
 /* ---- channel.h --------------------------------------------------------------------------- */
@@ -1411,7 +1392,7 @@ int main(void)
                 cmocka_unit_test(test_siphash),
                 cmocka_unit_test(test_idmap),
                 cmocka_unit_test(test_caps),
-                cmocka_unit_test(test_os_release),
+                cmocka_unit_test(test_failure),
                 cmocka_unit_test(test_channel),
                 cmocka_unit_test(test_channel_failures),
                 cmocka_unit_test(test_lock),

@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "basic/env-file.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
@@ -75,15 +76,19 @@ static int read_os_release(struct host_facts *facts)
                        { "BUILD_ID", "container_host_build_id" },
                        { "VARIANT_ID", "container_host_variant_id" } };
         static const char *const paths[] = { "/etc/os-release", "/usr/lib/os-release" };
+        struct env_file file CLEANUP_ENV_FILE = { .n = 0 };
         char text[OS_RELEASE_MAX];
 
         for (size_t i = 0; i < ARRAY_SIZE(paths) && !facts->os_release_path; i++)
                 if (read_text_at(AT_FDCWD, paths[i], text, sizeof(text)) >= 0)
                         facts->os_release_path = paths[i];
+        /* Without it, or with one that is no text, there is nothing to tell. */
         if (!facts->os_release_path)
                 return 0;
+        if (env_file_parse(text, strlen(text), &file) == -ENOMEM)
+                return -ENOMEM;
         for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-                char *value CLEANUP_FREE = os_release_value(text, fields[i].key);
+                const char *value = env_file_get(&file, fields[i].key);
                 char *assignment = NULL;
 
                 if (!value || !*value)

@@ -67,9 +67,16 @@ int notify_filter(const char *text, char ***forward)
         }
         if (ready && strv_add(forward, "READY=1") < 0)
                 return -ENOMEM;
-        if (status && (asprintf(&line_out, "STATUS=Container running: %s", status) < 0 ||
-                       strv_add_take(forward, line_out) < 0))
-                return -ENOMEM;
+        if (status) {
+                if (asprintf(&line_out, "STATUS=Container running: %s", status) < 0)
+                        return -ENOMEM;
+                /* It will be shown on terminals of the host, which obey control characters. */
+                for (char *p = line_out; *p; p++)
+                        if ((unsigned char) *p < ' ' || *p == 0x7f)
+                                *p = '?';
+                if (strv_add_take(forward, line_out) < 0)
+                        return -ENOMEM;
+        }
         return ready || status;
 }
 

@@ -150,7 +150,8 @@ static void test_notify_filter(void **state)
                 { "EXIT_STATUS=3", "" },
                 { "X_SYSTEMD_REBOOT_PARAMETER=x", "" },
                 { "X_NSPAWN_LEADER_PID=1", "" },
-                { "STATUS=a\rMAINPID=1", RUNNING "a\rMAINPID=1" },
+                { "STATUS=a\rMAINPID=1", RUNNING "a?MAINPID=1" },
+                { "STATUS=\033[2J\x7f\xc3\xa4", RUNNING "?[2J?\xc3\xa4" },
                 { "STATUS=%s%n", RUNNING "%s%n" },
         };
 
@@ -352,6 +353,7 @@ static void test_user_lookup(void **state)
                                      "\n"
                                      "joe:x:1000:100:Joe:/home/joe:/bin/sh\n"
                                      "joe:x:2000:200:Second:/home/second:/bin/sh\n"
+                                     "+nis\n"
                                      "99:x:3000:300:Digits:/home/99:/bin/sh\n"
                                      "nohome:x:1001:101:::\n"
                                      "last:x:1002:102:no line end:/home/last:/bin/sh";
@@ -362,6 +364,7 @@ static void test_user_lookup(void **state)
                                     "wheel:x:10:root,joe\n"
                                     "part:x:11:joey,xjoe\n"
                                     "empty:x:12:,,\n"
+                                    "+nis\n"
                                     "video:x:44:ann,joe,last\n";
         static const struct {
                 const char *user;
@@ -379,6 +382,7 @@ static void test_user_lookup(void **state)
                 { "last", 0, 1002, 102, "last", "/home/last", 2, { 102, 44 } },
                 { "nohome", 0, 1001, 101, "nohome", "", 1, { 101 } },
                 { "4711", 0, 4711, 4711, NULL, NULL, 1, { 4711 } },
+                { "+nis", -ESRCH, 0, 0, NULL, NULL, 0, { 0 } },
                 { "nobody", -ESRCH, 0, 0, NULL, NULL, 0, { 0 } },
                 { "jo", -ESRCH, 0, 0, NULL, NULL, 0, { 0 } },
                 { "# joe", -ESRCH, 0, 0, NULL, NULL, 0, { 0 } },

@@ -27,6 +27,12 @@ static bool id_is_impossible(uint32_t id)
         return id == UINT32_MAX;
 }
 
+/* Lines that begin so are instructions for NIS; the C library leaves most of their fields empty. */
+static bool is_nis(const char *name)
+{
+        return name[0] == '+' || name[0] == '-';
+}
+
 static int take_user(const struct passwd *p, struct user_entry *ret)
 {
         if (id_is_impossible(p->pw_uid) || id_is_impossible(p->pw_gid))
@@ -49,7 +55,8 @@ static int find_user(int root_fd, const char *user, bool is_number, uint32_t num
         if (!f)
                 return r;
         while ((p = fgetpwent(f)))
-                if (is_number ? p->pw_uid == number : streq(p->pw_name, user)) {
+                if (!is_nis(p->pw_name) &&
+                    (is_number ? p->pw_uid == number : streq(p->pw_name, user))) {
                         r = take_user(p, ret);
                         break;
                 }
@@ -67,7 +74,7 @@ static void find_groups(int root_fd, struct user_entry *entry)
         if (!f)
                 return;
         while (entry->n_groups < USER_MAX_GROUPS && (g = fgetgrent(f)))
-                for (size_t i = 0; g->gr_mem[i]; i++)
+                for (size_t i = 0; !is_nis(g->gr_name) && g->gr_mem[i]; i++)
                         if (streq(g->gr_mem[i], entry->name) && g->gr_gid != entry->gid &&
                             !id_is_impossible(g->gr_gid)) {
                                 entry->groups[entry->n_groups++] = g->gr_gid;

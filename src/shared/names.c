@@ -106,7 +106,11 @@ int slice_name_mangle(const char *text, char **ret)
         struct strbuf out CLEANUP_STRBUF = STRBUF_NULL;
         char *name CLEANUP_FREE = NULL;
 
-        add_escaped(&out, text, ":_.-\\");
+        /* What is one already may begin with a dot. */
+        if (slice_name_is_valid(text))
+                strbuf_add(&out, text);
+        else
+                add_escaped(&out, text, ":_.-\\");
         if (!endswith(text, ".slice"))
                 strbuf_add(&out, ".slice");
         name = strbuf_take(&out);

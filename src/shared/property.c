@@ -235,7 +235,7 @@ static int read_decimal(const char *value, uint64_t *ret)
 {
         static const char suffixes[] = "KMGTPE";
         size_t n = strspn(value, "0123456789");
-        const char *suffix = value[n] ? strchr(suffixes, value[n]) : suffixes - 1;
+        const char *suffix = value[n] ? strchr(suffixes, value[n]) : NULL;
         char digits[24];
         unsigned long v = 0;
         uint64_t result;
@@ -248,7 +248,7 @@ static int read_decimal(const char *value, uint64_t *ret)
         if (r < 0)
                 return r;
         result = v;
-        if (value[n])
+        if (suffix)
                 for (ptrdiff_t i = suffix - suffixes; i >= 0; i--)
                         if (__builtin_mul_overflow(result, 1000, &result))
                                 return -ERANGE;

@@ -120,6 +120,7 @@ static void test_slices(void **state)
                 { "a/b", 0, "a-b.slice", "a.slice/a-b.slice" },
                 { "memory", 0, "memory.slice", "_memory.slice" },
                 { "cpu-x", 0, "cpu-x.slice", "_cpu.slice/cpu-x.slice" },
+                { ".a.slice", 0, ".a.slice", "_.a.slice" }, /* it is one already */
                 { "", -EINVAL, NULL, NULL },
                 { "-a", -EINVAL, NULL, NULL },
                 { "a-", -EINVAL, NULL, NULL },

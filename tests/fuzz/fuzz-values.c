@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+#include <signal.h>
+
+#include "basic/bpf-device.h"
+#include "basic/caps.h"
+#include "basic/id128.h"
+#include "basic/idmap.h"
+#include "basic/parse.h"
+#include "basic/strv.h"
+#include "fuzz.h"
+
+/* The small parsers of values: what they accept is in range, and is the same when said again. */
+
+static void try_numbers(const char *text)
+{
+        char again[32];
+        unsigned long u = 0, v = 0;
+        long s = 0, t = 0;
+        uint32_t uid = 0;
+        int r = parse_ulong(text, 3, 1000000, &u);
+
+        FUZZ_CHECK(r == 0 || r == -EINVAL || r == -ERANGE);
+        FUZZ_CHECK(r == 0 ? u >= 3 && u <= 1000000 : u == 0);
+        if (parse_ulong(text, 0, ULONG_MAX, &u) == 0) {
+                (void) snprintf(again, sizeof(again), "%lu", u);
+                FUZZ_CHECK(parse_ulong(again, u, u, &v) == 0 && v == u);
+        }
+        if (parse_long(text, LONG_MIN, LONG_MAX, &s) == 0) {
+                (void) snprintf(again, sizeof(again), "%ld", s);
+                FUZZ_CHECK(parse_long(again, s, s, &t) == 0 && t == s);
+        }
+        if (parse_uid(text, &uid) == 0)
+                FUZZ_CHECK(uid != UINT32_MAX && uid != 0xffff);
+}
+
+static void try_sizes(const char *text)
+{
+        char again[48];
+        uint64_t v = 0, w = 0;
+        bool b = false;
+
+        if (parse_size(text, &v) == 0) {
+                (void) snprintf(again, sizeof(again), "%lluB", (unsigned long long) v);
+                FUZZ_CHECK(parse_size(again, &w) == 0 && w == v);
+        }
+        if (parse_timespan_us(text, &v) == 0) {
+                (void) snprintf(again, sizeof(again), "%llus %lluus",
+                                (unsigned long long) v / 1000000, (unsigned long long) v % 1000000);
+                FUZZ_CHECK(parse_timespan_us(again, &w) == 0 && w == v);
+        }
+        if (parse_percent(text, &v) == 0) {
+                (void) snprintf(again, sizeof(again), "%llu.%02llu%%", (unsigned long long) v / 100,
+                                (unsigned long long) v % 100);
+                FUZZ_CHECK(parse_percent(again, &w) == 0 && w == v);
+        }
+        (void) parse_boolean(text, &b);
+}
+
+static void try_cpu_list(const char *text)
+{
+        char *list CLEANUP_FREE = NULL, *again CLEANUP_FREE = NULL;
+
+        if (parse_cpu_list(text, &list) < 0)
+                return;
+        FUZZ_CHECK(list[0] && list[strspn(list, "0123456789,-")] == '\0');
+        FUZZ_CHECK(parse_cpu_list(list, &again) == 0 && streq(list, again));
+}
+
+static void try_signal(const char *text)
+{
+        char *name CLEANUP_FREE = NULL;
+        int signo = parse_signal(text);
+
+        FUZZ_CHECK(signo == -EINVAL || (signo >= 1 && signo <= SIGRTMAX));
+        if (signo < 0)
+                return;
+        name = signal_to_text(signo);
+        FUZZ_CHECK(name && parse_signal(name) == signo);
+}
+
+static void try_ids(const char *text)
+{
+        char plain[ID128_TEXT_SIZE], uuid[ID128_TEXT_SIZE], again[64];
+        struct id128 id, other;
+        struct idmap map, same;
+
+        if (id128_parse(text, &id) == 0) {
+                id128_to_plain(&id, plain);
+                id128_to_uuid(&id, uuid);
+                FUZZ_CHECK(id128_parse(plain, &other) == 0 && memcmp(&id, &other, 16) == 0);
+                FUZZ_CHECK(id128_parse(uuid, &other) == 0 && memcmp(&id, &other, 16) == 0);
+        }
+        if (idmap_parse(text, &map) == 0) {
+                FUZZ_CHECK(map.count > 0 && (uint64_t) map.base + map.count <= UINT32_MAX);
+                (void) snprintf(again, sizeof(again), "%u:%u", map.base, map.count);
+                FUZZ_CHECK(idmap_parse(again, &same) == 0 && memcmp(&map, &same, 8) == 0);
+                idmap_to_text(&map, again);
+                FUZZ_CHECK(endswith(again, "\n"));
+        }
+}
+
+static void try_capabilities(const char *text)
+{
+        const char *bad = NULL;
+        uint64_t set = 0, again = 0;
+        int r = caps_parse(text, &set, &bad);
+
+        FUZZ_CHECK(r == 0 || (r == -EINVAL && bad >= text && *bad && set == 0));
+        for (unsigned i = 0; r == 0 && cap_name(i); i++)
+                if (set & UINT64_C(1) << i) {
+                        FUZZ_CHECK(caps_parse(cap_name(i), &again, NULL) == 0);
+                        FUZZ_CHECK(again == UINT64_C(1) << i);
+                }
+}
+
+static void try_access(const char *text)
+{
+        unsigned access = 0, again = 0;
+        char letters[4];
+
+        if (device_access_parse(text, &access) < 0)
+                return;
+        FUZZ_CHECK(access > 0 && (access & ~(unsigned) DEVICE_ALL) == 0);
+        device_access_to_text(access, letters);
+        FUZZ_CHECK(device_access_parse(letters, &again) == 0 && again == access);
+}
+
+/* The same separator and escapes as values with several parts. */
+static void try_parts(const char *text)
+{
+        char **parts CLEANUP_STRV = NULL, **again CLEANUP_STRV = NULL;
+        char *joined CLEANUP_FREE = malloc(2 * strlen(text) + 2);
+        size_t n = 0;
+
+        FUZZ_CHECK(joined);
+        if (strv_split_escaped(text, ':', &parts) < 0)
+                return;
+        STRV_FOREACH(part, parts)
+        {
+                if (part != parts)
+                        joined[n++] = ':';
+                for (const char *p = *part; *p; p++) {
+                        if (*p == ':' || *p == '\\')
+                                joined[n++] = '\\';
+                        joined[n++] = *p;
+                }
+        }
+        joined[n] = '\0';
+        FUZZ_CHECK(parts && strv_split_escaped(joined, ':', &again) == 0);
+        FUZZ_CHECK(strv_length(parts) == strv_length(again));
+        for (size_t i = 0; parts[i]; i++)
+                FUZZ_CHECK(streq(parts[i], again[i]));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        char *text CLEANUP_FREE = fuzz_text(data, size);
+
+        for (char *line = text, *next; line; line = next) {
+                next = fuzz_cut_line(line);
+                try_numbers(line);
+                try_sizes(line);
+                try_cpu_list(line);
+                try_signal(line);
+                try_ids(line);
+                try_capabilities(line);
+                try_access(line);
+                try_parts(line);
+        }
+        return 0;
+}
