@@ -34,8 +34,9 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
 
         if (c->private_network)
                 set |= CAP_BIT(CAP_NET_ADMIN);
-        else if (ids->user_namespace && ids->map.base != 0)
-                /* It would be a capability over a network that is not the container's. */
+        else if (ids->user_namespace && (ids->map.base != 0 || c->userns_mode == USERNS_FROM_ROOT))
+                /* It would be a capability over a network that is not the container's. Who asks
+                 * for the host's own ids in so many words may have it. */
                 set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
         return (set | c->capabilities_added) & ~c->capabilities_dropped;
 }
