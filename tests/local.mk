@@ -10,15 +10,18 @@ EXTRA_DIST += \
 	.ci/run \
 	%D%/system/conftest.py \
 	%D%/system/harness.py \
+	%D%/system/hostile-guest.c \
 	%D%/system/test_bad_input.py \
 	%D%/system/test_boot.py \
 	%D%/system/test_crash.py \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
+	%D%/system/test_hostile.py \
 	%D%/system/test_options.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
+	%D%/system/test_witness.py \
 	%D%/system/witness.py \
 	%D%/trees/build \
 	%D%/trees/stub-init.c

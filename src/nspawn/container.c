@@ -161,6 +161,9 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
                 return 0;
         if (r == -EROFS && lock == &run->tree_lock)
                 return 0; /* a tree on a read-only file system has the lock by inode only */
+        if (r != -EBUSY && lock == &run->tree_lock)
+                return failure_set(failure, r, "Cannot make the lock '.#%s.lck' beside '%s': %s.",
+                                   path_basename(run->tree.path), run->tree.path, error_text(r));
         if (r != -EBUSY)
                 return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
         if (holder > 0)
@@ -178,13 +181,13 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
 static int lock_tree(struct run *run, struct failure *failure)
 {
         char *path CLEANUP_FREE = NULL, *inode_path CLEANUP_FREE = NULL;
-        const char *name = path_basename(run->tree.path);
         int r;
 
         if (!run->config->lock_tree)
                 return 0;
-        if (asprintf(&path, "%.*s.#%s.lck", (int) (name - run->tree.path), run->tree.path, name) <
-                    0 ||
+        /* Where the tree is by now, whatever its path leads to: a folder above it may be another's. */
+        if (asprintf(&path, "/proc/self/fd/%d/../.#%s.lck", run->tree.fd,
+                     path_basename(run->tree.path)) < 0 ||
             asprintf(&inode_path, LOCK_FOLDER "/inode-%llu:%llu",
                      (unsigned long long) run->tree.device,
                      (unsigned long long) run->tree.inode) < 0)
@@ -516,6 +519,8 @@ static void announce_end(const struct boot *b, enum outcome outcome)
 
 /* What a slow reader gets when somebody wants us to end. */
 #define LAST_WORDS_MS 1000
+/* More than the kernel keeps for a socket (net.unix.max_dgram_qlen is 10 or some hundreds). */
+#define LAST_MESSAGES_MAX 4096
 
 /* Waits for a slow reader of the console, unless somebody asks or has asked us to end. */
 static void drain_console(struct boot *b)
@@ -550,7 +555,8 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
                 if (r < 0)
                         return r;
         }
-        while (notify_receive_pending(c->notify_fd))
+        /* Who got a descriptor of the socket out of the container may go on for ever. */
+        for (int i = 0; i < LAST_MESSAGES_MAX && notify_receive_pending(c->notify_fd); i++)
                 (void) on_notify(b);
         *ret = outcome_of(&b->end);
         notify("STOPPING=1\nSTATUS=%s", *ret == OUTCOME_REBOOT && b->plan->config->keep_unit
