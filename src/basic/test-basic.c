@@ -930,6 +930,23 @@ static void test_channel(void **state)
         fd_close_many(received, n);
 }
 
+/* The last words of a peer are heard, though it went without reading ours. */
+static void test_channel_last_words(void **state)
+{
+        struct channel_message out = { .type = 1 }, in = { .type = 42 };
+        int a CLEANUP_FD = -1, b CLEANUP_FD = -1;
+
+        (void) state;
+        assert_int_equal(channel_pair(&a, &b), 0);
+        assert_int_equal(channel_send(a, &out, NULL, 0), 0);
+        (void) strcpy(out.text, "last words");
+        assert_int_equal(channel_send(b, &out, NULL, 0), 0);
+        b = fd_close(b);
+        assert_int_equal(channel_receive(a, 0, &in, NULL, 0, NULL), 0);
+        assert_string_equal(in.text, "last words");
+        assert_int_equal(channel_receive(a, 0, &in, NULL, 0, NULL), -EPIPE);
+}
+
 static void test_channel_failures(void **state)
 {
         struct channel_message out = { .type = 1 }, in = { .type = 42 };
@@ -1413,6 +1430,7 @@ int main(void)
                 cmocka_unit_test(test_caps),
                 cmocka_unit_test(test_os_release),
                 cmocka_unit_test(test_channel),
+                cmocka_unit_test(test_channel_last_words),
                 cmocka_unit_test(test_channel_failures),
                 cmocka_unit_test(test_lock),
                 cmocka_unit_test(test_root_open),
