@@ -50,6 +50,13 @@ int process_signal(int pidfd, int signo)
         return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
+void process_kill_child(pid_t pid, int pidfd)
+{
+        /* A sandbox may know kill(2) only. The number is the child's until we reap it. */
+        if (process_signal(pidfd, SIGKILL) < 0)
+                (void) kill(pid, SIGKILL);
+}
+
 /*
  * Signals that the caller of our program had ignored stay so across clone and exec. The kernel
  * tells them all in one place, which is cheaper than asking for each (proc(5)).

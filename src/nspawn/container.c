@@ -463,7 +463,7 @@ static int supervise(struct boot *b, struct failure *failure)
         }
         b->stop_now = answer == STOP_NOW;
         if (b->stop_now)
-                (void) process_signal(c->leader_pidfd, SIGKILL);
+                process_kill_child(c->leader, c->leader_pidfd);
         return 0;
 }
 

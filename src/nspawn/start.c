@@ -306,7 +306,7 @@ static void end_leader(struct container *c)
 
         if (c->leader_pidfd < 0)
                 return;
-        (void) process_signal(c->leader_pidfd, SIGKILL);
+        process_kill_child(c->leader, c->leader_pidfd);
         (void) process_wait(c->leader_pidfd, &end);
         c->leader_pidfd = fd_close(c->leader_pidfd);
 }
