@@ -409,6 +409,11 @@ static int on_channel(struct boot *b, struct failure *failure)
         if (r >= 0 && message.type == MSG_FAILED)
                 return failure_set(failure, message.error ? message.error : -EIO, "%s",
                                    message.text);
+        /* What was not heard may have been that it failed. */
+        if (r < 0 && r != -EPIPE && r != -ETIMEDOUT)
+                return failure_set(failure, r,
+                                   "Cannot hear whether the container's first process runs: %s.",
+                                   error_text(r));
         return 0;
 }
 
