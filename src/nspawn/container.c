@@ -144,9 +144,9 @@ static int read_facts(struct run *run, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "Cannot start a container on the host's own root directory. Use "
                                    "--directory= with the tree of another system.");
-        run->sources = source_facts_read(run->config);
-        if (!run->sources)
-                return failure_set(failure, -ENOMEM, "Out of memory.");
+        r = source_facts_read(run->config, &run->sources, failure);
+        if (r < 0)
+                return r;
         r = machine_name_decide(run->config, run->tree.path, &run->machine, failure);
         if (r < 0)
                 return r;
