@@ -135,7 +135,11 @@ static int step_network(struct child *c)
 /* Nothing of who started us sticks to the payload: neither keys nor the audit session. */
 static int step_session(struct child *c)
 {
-        (void) syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0);
+        /* Without the call there are no keys; who may not make a keyring (they count against a
+         * quota) would keep the caller's. */
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0 && errno != ENOSYS &&
+            errno != EPERM && errno != EACCES)
+                return child_failed(c, -errno, "start a session keyring");
         (void) write_file_at(AT_FDCWD, "/proc/self/loginuid", "4294967295");
         return setsid() < 0 ? child_failed(c, -errno, "start a session") : 0;
 }
