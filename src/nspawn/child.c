@@ -121,8 +121,10 @@ static int step_names(struct child *c)
         const char *name = c->plan->hostname;
 
         (void) umask(0022);
-        return sethostname(name, strlen(name)) < 0 ? child_failed(c, -errno, "set the host name")
-                                                   : 0;
+        return sethostname(name, strlen(name)) < 0
+                       ? failure_set(&c->failure, -errno, "Cannot set the host name '%s': %s.",
+                                     name, error_text(errno))
+                       : 0;
 }
 
 static int step_network(struct child *c)
