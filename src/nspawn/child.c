@@ -527,6 +527,7 @@ static void become_stub(struct child *c)
         uint64_t keep = c->plan->capabilities;
         sigset_t all;
         pid_t pid;
+        int r;
 
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
@@ -536,19 +537,29 @@ static void become_stub(struct child *c)
                 tell_failure(c);
         }
         if (pid == 0) {
-                (void) step_die_with_supervisor(c);
+                if (step_die_with_supervisor(c) < 0)
+                        tell_failure(c);
                 if (setsid() < 0 || (c->in->console_fd >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)) {
                         (void) child_failed(c, -errno, "start a session");
                         tell_failure(c);
                 }
                 return;
         }
-        if (caps_limit_bounding(keep) < 0 || step_filter(c) < 0 || caps_set(keep, keep, 0) < 0)
+        if (step_bounding(c) < 0 || step_filter(c) < 0)
                 tell_failure(c);
+        r = caps_set(keep, keep, 0);
+        if (r < 0) {
+                (void) child_failed(c, r, "drop the privileges of the small init");
+                tell_failure(c);
+        }
         id128_to_plain(&c->plan->uuid, uuid);
         stub_init_hide_caller(c->in->host_argv, c->in->host_environment, c->plan->config->service,
                               uuid);
-        (void) syscall(SYS_close_range, 0U, ~0U, 0);
+        /* It stays in the container as its first process, so nothing of the host's may. */
+        if (syscall(SYS_close_range, 0U, ~0U, 0) < 0) {
+                (void) child_failed(c, -errno, "close the small init's descriptors");
+                tell_failure(c);
+        }
         stub_init_run(pid);
 }
 
