@@ -8,13 +8,17 @@ AM_TESTS_ENVIRONMENT = NSPAWN=$(abs_top_builddir)/nspawn; export NSPAWN;
 EXTRA_DIST += \
 	try \
 	.ci/run \
+	%D%/faults/inject.c \
+	%D%/faults/inside.c \
 	%D%/system/conftest.py \
+	%D%/system/faults.py \
 	%D%/system/harness.py \
 	%D%/system/test_bad_input.py \
 	%D%/system/test_boot.py \
 	%D%/system/test_crash.py \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
+	%D%/system/test_faults.py \
 	%D%/system/test_options.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
