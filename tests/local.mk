@@ -8,7 +8,10 @@ AM_TESTS_ENVIRONMENT = NSPAWN=$(abs_top_builddir)/nspawn; export NSPAWN;
 EXTRA_DIST += \
 	try \
 	.ci/run \
+	%D%/faults/inject.c \
+	%D%/faults/inside.c \
 	%D%/system/conftest.py \
+	%D%/system/faults.py \
 	%D%/system/harness.py \
 	%D%/system/hostile-guest.c \
 	%D%/system/test_bad_input.py \
@@ -17,6 +20,7 @@ EXTRA_DIST += \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
 	%D%/system/test_hostile.py \
+	%D%/system/test_faults.py \
 	%D%/system/test_options.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_systemd_host.py \

@@ -92,6 +92,23 @@ static int wait_readable(int fd, int timeout_ms)
         return r == 0 ? -ETIMEDOUT : 0;
 }
 
+/*
+ * A peer that ends without having read all of our messages makes the kernel report a reset once,
+ * before what the peer itself had sent; and that may be the sentence with which it ended.
+ */
+static ssize_t receive_message(int fd, struct msghdr *header, int flags)
+{
+        bool was_reset = false;
+
+        for (;;) {
+                ssize_t n = recvmsg(fd, header, flags);
+
+                if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || was_reset)))
+                        return n;
+                was_reset = was_reset || errno == ECONNRESET;
+        }
+}
+
 int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fds, size_t max_fds,
                     size_t *ret_n_fds)
 {
@@ -109,13 +126,9 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
 
         if (r < 0)
                 return r;
-        /* A peer that ended without reading our last message is told once, before its own last
-         * words are (unix(7)); those count. */
-        do
-                n = recvmsg(fd, &header, flags);
-        while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+        n = receive_message(fd, &header, flags);
         if (n < 0)
-                return errno == EAGAIN ? -ETIMEDOUT : -errno;
+                return errno == ECONNRESET ? -EPIPE : errno == EAGAIN ? -ETIMEDOUT : -errno;
         if (n == 0)
                 return -EPIPE;
         r = take_fds(&header, fds, max_fds, &n_fds);

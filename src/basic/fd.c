@@ -38,7 +38,9 @@ void fd_close_many(int *fds, size_t n)
 
                 while (k < n && fds[k] == fds[k - 1] + 1)
                         k++;
-                (void) syscall(SYS_close_range, (unsigned) fds[i], (unsigned) fds[k - 1], 0);
+                if (syscall(SYS_close_range, (unsigned) fds[i], (unsigned) fds[k - 1], 0) < 0)
+                        for (size_t j = i; j < k; j++)
+                                (void) close(fds[j]); /* a sandbox without the call */
                 i = k;
         }
         errno = saved;
@@ -61,9 +63,13 @@ int fd_above_stdio_take_fd(int fd)
 int fd_fill_stdio(void)
 {
         struct pollfd fds[] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+        int r;
 
         /* One call asks for all three: what is not open is not valid to poll(2). */
-        if (poll(fds, ARRAY_SIZE(fds), 0) < 0)
+        do
+                r = poll(fds, ARRAY_SIZE(fds), 0);
+        while (r < 0 && errno == EINTR);
+        if (r < 0)
                 return -errno;
         for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
                 if (!(fds[i].revents & POLLNVAL))

@@ -23,7 +23,10 @@ static int set_lock(int fd, short type)
 {
         struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
 
-        return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+        while (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+                if (errno != EINTR) /* file systems of other hosts wait for those */
+                        return -errno;
+        return 0;
 }
 
 static bool has_inode(const char *line, const struct stat *st)

@@ -52,6 +52,13 @@ int process_signal(int pidfd, int signo)
         return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
+void process_kill_child(pid_t pid, int pidfd)
+{
+        /* A sandbox may know kill(2) only. The number is the child's until we reap it. */
+        if (process_signal(pidfd, SIGKILL) < 0)
+                (void) kill(pid, SIGKILL);
+}
+
 /* One line of a process's status, "SigIgn" and the like, as a mask (proc(5)). Signal 1 is bit 0. */
 static int read_signal_mask(const char *status, const char *name, uint64_t *ret)
 {

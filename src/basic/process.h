@@ -31,6 +31,9 @@ int process_signal(int pidfd, int signo);
  */
 int process_signals_heard(pid_t pid, uint64_t *ret);
 
+/* SIGKILL to a child of ours that has not been reaped, so that waiting for it comes to an end. */
+void process_kill_child(pid_t pid, int pidfd);
+
 /* Unblocks all signals and ends the ignoring of those that our caller ignored; for a child before
  * its exec. process_clone() has reset the handlers. Needs /proc. */
 int process_reset_signals(void);

@@ -19,6 +19,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -120,8 +121,10 @@ static int step_names(struct child *c)
         const char *name = c->plan->hostname;
 
         (void) umask(0022);
-        return sethostname(name, strlen(name)) < 0 ? child_failed(c, -errno, "set the host name")
-                                                   : 0;
+        return sethostname(name, strlen(name)) < 0
+                       ? failure_set(&c->failure, -errno, "Cannot set the host name '%s': %s.",
+                                     name, error_text(errno))
+                       : 0;
 }
 
 static int step_network(struct child *c)
@@ -134,7 +137,11 @@ static int step_network(struct child *c)
 /* Nothing of who started us sticks to the payload: neither keys nor the audit session. */
 static int step_session(struct child *c)
 {
-        (void) syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0);
+        /* Without the call there are no keys; who may not make a keyring (they count against a
+         * quota) would keep the caller's. */
+        if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) < 0 && errno != ENOSYS &&
+            errno != EPERM && errno != EACCES)
+                return child_failed(c, -errno, "start a session keyring");
         (void) write_file_at(AT_FDCWD, "/proc/self/loginuid", "4294967295");
         return setsid() < 0 ? child_failed(c, -errno, "start a session") : 0;
 }
@@ -319,14 +326,20 @@ static int step_bounding(struct child *c)
         return r < 0 ? child_failed(c, r, "limit the capabilities") : 0;
 }
 
+/* A kernel that has filters looks for the one that it is given here, and finds none (prctl(2)). */
+static bool kernel_has_filters(void)
+{
+        return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) < 0 && errno == EFAULT;
+}
+
 static int step_filter(struct child *c)
 {
         int r = c->in->filter->length > 0 ? seccomp_program_install(c->in->filter) : 0;
 
         /* A kernel without filters is an old friend of ours; anything else is a mistake. */
-        return r < 0 && r != -ENOSYS && r != -EINVAL
-                       ? child_failed(c, r, "load the system call filter")
-                       : 0;
+        if (r >= 0 || ((r == -ENOSYS || r == -EINVAL) && !kernel_has_filters()))
+                return 0;
+        return child_failed(c, r, "load the system call filter");
 }
 
 static int become_user(struct child *c)
@@ -519,6 +532,7 @@ static void become_stub(struct child *c)
         uint64_t keep = c->plan->capabilities;
         sigset_t all;
         pid_t pid;
+        int r;
 
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
@@ -528,19 +542,29 @@ static void become_stub(struct child *c)
                 tell_failure(c);
         }
         if (pid == 0) {
-                (void) step_die_with_supervisor(c);
+                if (step_die_with_supervisor(c) < 0)
+                        tell_failure(c);
                 if (setsid() < 0 || (c->in->console_fd >= 0 && ioctl(0, TIOCSCTTY, 0) < 0)) {
                         (void) child_failed(c, -errno, "start a session");
                         tell_failure(c);
                 }
                 return;
         }
-        if (caps_limit_bounding(keep) < 0 || step_filter(c) < 0 || caps_set(keep, keep, 0) < 0)
+        if (step_bounding(c) < 0 || step_filter(c) < 0)
                 tell_failure(c);
+        r = caps_set(keep, keep, 0);
+        if (r < 0) {
+                (void) child_failed(c, r, "drop the privileges of the small init");
+                tell_failure(c);
+        }
         id128_to_plain(&c->plan->uuid, uuid);
         stub_init_hide_caller(c->in->host_argv, c->in->host_environment, c->plan->config->service,
                               uuid);
-        (void) syscall(SYS_close_range, 0U, ~0U, 0);
+        /* It stays in the container as its first process, so nothing of the host's may. */
+        if (syscall(SYS_close_range, 0U, ~0U, 0) < 0) {
+                (void) child_failed(c, -errno, "close the small init's descriptors");
+                tell_failure(c);
+        }
         stub_init_run(pid);
 }
 

@@ -105,9 +105,9 @@ static int read_facts(struct run *run, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "Cannot start a container on the host's own root directory. Use "
                                    "--directory= with the tree of another system.");
-        run->sources = source_facts_read(run->config);
-        if (!run->sources)
-                return failure_set(failure, -ENOMEM, "Out of memory.");
+        r = source_facts_read(run->config, &run->sources, failure);
+        if (r < 0)
+                return r;
         r = machine_name_decide(run->config, run->config->tree, &run->machine, failure);
         if (r < 0)
                 return r;
@@ -399,6 +399,11 @@ static int on_channel(struct boot *b, struct failure *failure)
         if (r >= 0 && message.type == MSG_FAILED)
                 return failure_set(failure, message.error ? message.error : -EIO, "%s",
                                    message.text);
+        /* What was not heard may have been that it failed. */
+        if (r < 0 && r != -EPIPE && r != -ETIMEDOUT)
+                return failure_set(failure, r,
+                                   "Cannot hear whether the container's first process runs: %s.",
+                                   error_text(r));
         return 0;
 }
 
@@ -465,7 +470,7 @@ static int supervise(struct boot *b, struct failure *failure)
         }
         b->stop_now = answer == STOP_NOW;
         if (b->stop_now)
-                (void) process_signal(c->leader_pidfd, SIGKILL);
+                process_kill_child(c->leader, c->leader_pidfd);
         return 0;
 }
 

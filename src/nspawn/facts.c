@@ -129,8 +129,8 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         static const char stub[] = "/run/systemd/resolve/stub-resolv.conf";
         struct host_facts facts = {
                 .host = host_detect(),
-                .user_namespaces =
-                        c->userns_mode == USERNS_NO || access("/proc/self/ns/user", F_OK) == 0,
+                .user_namespaces = c->userns_mode == USERNS_NO ||
+                                   access("/proc/self/ns/user", F_OK) == 0 || errno != ENOENT,
                 .stdin_is_terminal = isatty(STDIN_FILENO),
                 .stdout_is_terminal = isatty(STDOUT_FILENO),
                 .term = getenv("TERM"),
@@ -158,13 +158,21 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         return 0;
 }
 
+/* Whether a path in the tree leads nowhere, or to something that is not what it should be. */
+static bool is_not_there(int error)
+{
+        return error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -EBADF;
+}
+
 static int read_machine_id(struct tree_facts *facts)
 {
         char *text CLEANUP_FREE = NULL;
         int r = root_read_file(facts->fd, "etc/machine-id", 256, &text, NULL);
 
+        /* A tree without one, or with something else in its place, gets another id. One that could
+         * not be read must not: a machine that is somebody else for one boot does harm. */
         if (r < 0)
-                return r == -ENOMEM ? r : 0;
+                return is_not_there(r) || r == -EFBIG ? 0 : r;
         text[strcspn(text, " \n")] = '\0';
         /* Empty and "uninitialized" mean that the guest shall get one (machine-id(5)). */
         facts->machine_id_set =
@@ -172,21 +180,58 @@ static int read_machine_id(struct tree_facts *facts)
         return 0;
 }
 
-static bool tree_has(int fd, const char *path)
+/* 1: it is there; 0: it is not; else an error that does not tell. */
+static int tree_has(int fd, const char *path)
 {
         int found CLEANUP_FD = root_open_path(fd, path, ROOT_FOLLOW);
 
-        return found >= 0;
+        return found >= 0 ? 1 : is_not_there(found) ? 0 : found;
 }
 
-static bool tree_has_zone(int fd, const char *zone)
+static int tree_has_zone(int fd, const char *zone)
 {
         char path[PATH_MAX];
 
-        return zone &&
-               (size_t) snprintf(path, sizeof(path), "usr/share/zoneinfo/%s", zone) <
-                       sizeof(path) &&
-               tree_has(fd, path);
+        if (!zone ||
+            (size_t) snprintf(path, sizeof(path), "usr/share/zoneinfo/%s", zone) >= sizeof(path))
+                return 0;
+        return tree_has(fd, path);
+}
+
+/* Nearly always a directory; what is a link is looked at with care. */
+static int tree_has_usr(int fd)
+{
+        struct stat st;
+
+        if (fstatat(fd, "usr", &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return is_not_there(-errno) ? 0 : -errno;
+        return S_ISDIR(st.st_mode) ? 1 : tree_has(fd, "usr");
+}
+
+static int tree_has_os_release(int fd)
+{
+        int r = tree_has(fd, "etc/os-release");
+
+        return r != 0 ? r : tree_has(fd, "usr/lib/os-release");
+}
+
+/* What is in the tree, as far as it decides something. */
+static int read_content(struct tree_facts *facts, const char *zone, bool want_os_release)
+{
+        int r = tree_has_usr(facts->fd);
+
+        if (r < 0)
+                return r;
+        facts->has_usr = r > 0;
+        r = want_os_release ? tree_has_os_release(facts->fd) : 0;
+        if (r < 0)
+                return r;
+        facts->has_os_release = r > 0;
+        r = tree_has_zone(facts->fd, zone);
+        if (r < 0)
+                return r;
+        facts->has_host_zone = r > 0;
+        return 0;
 }
 
 /* Where an open directory is: without symbolic links, by the kernel's word. */
@@ -223,43 +268,51 @@ int tree_facts_read(const char *path, const struct host_facts *host, bool want_o
         facts.inode = st.st_ino;
         facts.uid = st.st_uid;
         facts.gid = st.st_gid;
-        /* Nearly always a directory; what is a link is looked at with care. */
-        facts.has_usr = fstatat(fd, "usr", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                        (S_ISDIR(st.st_mode) || tree_has(fd, "usr"));
-        /* Looked at only where it decides something. */
-        facts.has_os_release = want_os_release && (tree_has(fd, "etc/os-release") ||
-                                                   tree_has(fd, "usr/lib/os-release"));
-        facts.has_host_zone = tree_has_zone(fd, host->localtime_zone);
-        facts.path = path_of(fd);
-        r = facts.path ? read_machine_id(&facts) : -errno;
+        r = read_content(&facts, host->localtime_zone, want_os_release);
+        if (r >= 0) {
+                facts.path = path_of(fd);
+                r = facts.path ? read_machine_id(&facts) : -errno;
+        }
         if (r < 0) {
                 free(facts.path);
-                return failure_set(
-                        failure, r,
-                        "Cannot look at the root directory '%s': %s. It has to be there, and "
-                        "/proc has to be mounted.",
-                        path, error_text(r));
+                return failure_set(failure, r, "Cannot look at the root directory '%s': %s. %s",
+                                   path, error_text(r),
+                                   r == -ENOSYS || r == -EPERM
+                                           ? "A sandbox or security module forbids openat2(2)."
+                                           : "It has to be there, and /proc has to be mounted.");
         }
         (void) TAKE_FD(fd);
         *ret = facts;
         return 0;
 }
 
-struct source_fact *source_facts_read(const struct container_config *c)
+int source_facts_read(const struct container_config *c, struct source_fact **ret,
+                      struct failure *failure)
 {
-        struct source_fact *facts = calloc(MAX_OF(c->n_custom_mounts, (size_t) 1), sizeof(*facts));
+        struct source_fact *facts CLEANUP_FREE =
+                calloc(MAX_OF(c->n_custom_mounts, (size_t) 1), sizeof(*facts));
 
-        for (size_t i = 0; facts && i < c->n_custom_mounts; i++) {
+        if (!facts)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        for (size_t i = 0; i < c->n_custom_mounts; i++) {
+                const struct custom_mount *m = &c->custom_mounts[i];
                 struct stat st;
 
-                if (c->custom_mounts[i].type != CUSTOM_BIND ||
-                    stat(c->custom_mounts[i].source, &st) < 0)
+                if (m->type != CUSTOM_BIND)
                         continue;
+                if (stat(m->source, &st) < 0) {
+                        if (is_not_there(-errno))
+                                continue;
+                        return failure_set(failure, -errno,
+                                           "Cannot look at the source '%s' of '%s': %s.", m->source,
+                                           m->origin, error_text(errno));
+                }
                 facts[i] = (struct source_fact){ .exists = true,
                                                  .mode = st.st_mode,
                                                  .device = st.st_rdev };
         }
-        return facts;
+        *ret = TAKE_PTR(facts);
+        return 0;
 }
 
 int kernel_check(struct failure *failure)

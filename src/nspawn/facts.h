@@ -75,8 +75,9 @@ int tree_facts_read(const char *path, const struct host_facts *host, bool want_o
                     struct tree_facts *ret, struct failure *failure);
 
 /* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
- * the array. NULL if memory runs out or there are none. */
-struct source_fact *source_facts_read(const struct container_config *c);
+ * the array. That one is missing is a fact; that it cannot be looked at is a failure. */
+int source_facts_read(const struct container_config *c, struct source_fact **ret,
+                      struct failure *failure);
 
 /* The running kernel is new enough; else a sentence. */
 int kernel_check(struct failure *failure);

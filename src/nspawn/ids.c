@@ -16,6 +16,7 @@
 #include "nspawn/chown-tree.h"
 
 #define PICK_TRIES 100
+#define DATABASE_MAX ((size_t) 64 * 1024 * 1024)
 #define LOCK_FOLDER "/run/systemd/nspawn-uid"
 
 /* The owner of the root directory names a range if both ids agree on it. */
@@ -91,11 +92,19 @@ int ids_preview(const struct container_config *c, const struct host_facts *host,
 /* 1: the host's user database has this id; 0: it has not. @groups: look among groups. */
 static int database_has(uint32_t id, bool groups)
 {
-        FILE *f = fopen(groups ? "/etc/group" : "/etc/passwd", "re");
+        char *text CLEANUP_FREE = NULL;
         bool found = false;
+        size_t size = 0;
+        FILE *f;
+        int r = read_file_at(AT_FDCWD, groups ? "/etc/group" : "/etc/passwd", DATABASE_MAX, &text,
+                             &size);
 
+        if (r < 0 || size == 0)
+                return r == -ENOENT ? 0 : r;
+        /* From memory: libc asks a file for its position at every line. */
+        f = fmemopen(text, size, "r");
         if (!f)
-                return errno == ENOENT ? 0 : -errno;
+                return -ENOMEM;
         while (!found) {
                 const struct passwd *user = groups ? NULL : fgetpwent(f);
                 const struct group *group = groups ? fgetgrent(f) : NULL;

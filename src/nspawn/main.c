@@ -52,8 +52,12 @@ int main(int argc, char **argv, char **environment)
         struct failure failure = { .error = 0 };
         int r, status;
 
-        if (fd_fill_stdio() < 0)
+        r = fd_fill_stdio();
+        if (r < 0) {
+                /* Nothing else is open yet, so this cannot get into a foreign file. */
+                (void) log_error(r, "Cannot open the standard streams: %s.", error_text(r));
                 return EXIT_FAILURE;
+        }
         config_init(&config);
         r = settings_add_argv(&settings, argc, argv, &failure);
         if (r == 0)

@@ -125,6 +125,25 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
                            hint);
 }
 
+/*
+ * Whether the start goes on without this mount. That there is nothing to mount, or no place for it
+ * in a tree that is not to be written, is as good as mounted; anything else is worth a word, because
+ * somebody may rely on it.
+ */
+static bool is_tolerated(const struct mount_op *op, int error)
+{
+        if (error == -ENOENT && op->flags & MOUNT_OPTIONAL)
+                return true;
+        if (!(op->flags & MOUNT_TOLERATED))
+                return false;
+        if (error != -ENOENT && error != -ENOTDIR && error != -ELOOP && error != -EROFS &&
+            error != -ENODEV)
+                log_warning("Cannot mount '%s' on '%s' (%s), going on without: %s.",
+                            op->source ? op->source : op->type, op->target, op->why,
+                            error_text(error));
+        return true;
+}
+
 static struct mount_description describe(const struct mount_op *op)
 {
         return (struct mount_description){ .type = op->type,
@@ -162,9 +181,7 @@ static int build_copy(const struct mount_op *op, int dir_fd, const char *path,
         int r = fd < 0 ? fd : set_up_copy(fd, op);
 
         if (r < 0) {
-                if (op->flags & MOUNT_TOLERATED || (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
-                        return -ENOENT;
-                return mount_failed(op, r, NULL, failure);
+                return is_tolerated(op, r) ? -ENOENT : mount_failed(op, r, NULL, failure);
         }
         return TAKE_FD(fd);
 }
@@ -180,11 +197,13 @@ static int make_target(const struct mount_run *run, size_t index, const struct m
         for (size_t i = 1; i < index; i++)
                 if (path_is_below(op->target, run->plan->ops[i].target))
                         return 0; /* lies in another mount, which is the container's own */
-        if (run->fds[index] >= 0 && fstat(run->fds[index], &st) < 0)
-                return -errno;
+        /* What waits for the id map is not open yet. */
+        if (run->fds[index] >= 0 ? fstat(run->fds[index], &st) < 0
+                                 : op->kind == MOUNT_BIND && stat(op->source, &st) < 0)
+                return mount_failed(op, -errno, NULL, failure);
         fd = S_ISDIR(st.st_mode) ? root_make_directory(o->root_fd, op->target, 0755, o->tree_owner)
                                  : root_make_file(o->root_fd, op->target, o->tree_owner);
-        if (fd < 0 && !(op->flags & MOUNT_TOLERATED))
+        if (fd < 0 && !is_tolerated(op, fd))
                 return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.",
                                    op->target, op->why, error_text(fd));
         return 0;
@@ -227,8 +246,11 @@ int mount_run_prepare(struct mount_run *run, const struct mount_run_options *opt
                 const struct mount_op *op = &run->plan->ops[i];
                 int r = 0;
 
-                if (op->phase == PHASE_PREPARE)
+                if (op->phase == PHASE_PREPARE) {
                         r = prepare_one(run, i, options, failure);
+                        if (r >= 0 && run->fds[i] < 0)
+                                continue; /* not there, so it needs no place */
+                }
                 if (r >= 0 && options->make_targets && op->flags & MOUNT_MAKE_TARGET)
                         r = make_target(run, i, options, failure);
                 if (r < 0)
@@ -364,7 +386,9 @@ static int open_target(const struct mount_op *op, int fd)
 
         if (target != -ENOENT || !(op->flags & MOUNT_MAKE_TARGET))
                 return target;
-        if (fd >= 0 && fstat(fd, &st) >= 0 && !S_ISDIR(st.st_mode))
+        if (fd >= 0 && fstat(fd, &st) < 0)
+                return -errno;
+        if (fd >= 0 && !S_ISDIR(st.st_mode))
                 return root_make_file(AT_FDCWD, op->target, 0);
         return root_make_directory(AT_FDCWD, op->target, 0755, 0);
 }
@@ -380,10 +404,7 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         /* Inside a file system that we just made nothing is mounted, and nobody set a link. */
         if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts) {
                 r = mount_attach_path(fd, op->target);
-                if (r >= 0 || op->flags & MOUNT_TOLERATED ||
-                    (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
-                        return 0;
-                return mount_failed(op, r, NULL, failure);
+                return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
         }
         target = open_target(op, fd);
         r = target;
@@ -393,8 +414,7 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         }
         if (r >= 0)
                 r = mount_attach(fd, target);
-        if (r >= 0 || op->flags & MOUNT_TOLERATED ||
-            (target == -ENOENT && op->flags & MOUNT_OPTIONAL))
+        if (r >= 0 || is_tolerated(op, r))
                 return 0;
         if (target < 0)
                 return failure_set(
@@ -420,9 +440,9 @@ static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struc
                 }
                 r = target < 0 ? target : fchdir(target) < 0 ? -errno : mount_new_here(&d);
                 if (chdir("/") < 0)
-                        return -errno;
+                        return mount_failed(op, -errno, NULL, failure);
         }
-        return r < 0 && !(op->flags & MOUNT_TOLERATED) ? mount_failed(op, r, NULL, failure) : 0;
+        return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
 }
 
 static int bind_inside(const struct mount_op *op, struct failure *failure)
@@ -430,9 +450,7 @@ static int bind_inside(const struct mount_op *op, struct failure *failure)
         int r = mount_bind_at(op->source, op->target,
                               op->flags & MOUNT_INHERITS ? NULL : &op->attributes);
 
-        if (r >= 0 || op->flags & MOUNT_TOLERATED || (r == -ENOENT && op->flags & MOUNT_OPTIONAL))
-                return 0;
-        return mount_failed(op, r, NULL, failure);
+        return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
 }
 
 static int change(const struct mount_op *op, struct failure *failure)

@@ -248,8 +248,11 @@ static int compile(const struct seccomp_places *places, const struct seccomp_spe
         if (r >= 0)
                 r = run_helper(argv, &output, &size, &errors);
         if (r < 0)
-                return failure_set(failure, r, "Cannot run '%s' to make the system call filter: %s",
+                return failure_set(failure, r,
+                                   "Cannot run '%s' to make the system call filter: %s.",
                                    places->helper, strerror(-r));
+        for (size_t n = strlen(errors); n > 0 && errors[n - 1] == '\n'; n--)
+                errors[n - 1] = '\0'; /* its words become a part of our line */
         if (r > 0)
                 return failure_set(failure, -EPROTO,
                                    "Cannot make the system call filter: '%s' exited with %d%s%s",

@@ -199,7 +199,7 @@ static int clone_child(struct start *s, struct failure *failure)
                                          : "");
 }
 
-/* Something went wrong at the other end: its own words come first. */
+/* A message could not be sent: mostly because the other end is gone, and its own words come first. */
 static int hear_failure(struct container *c, int error, struct failure *failure)
 {
         struct channel_message message;
@@ -208,6 +208,10 @@ static int hear_failure(struct container *c, int error, struct failure *failure)
         if (channel_receive(c->channel_fd, 0, &message, NULL, 0, &n) >= 0 &&
             message.type == MSG_FAILED)
                 return failure_set(failure, message.error, "%s", message.text);
+        if (error != -EPIPE && error != -ECONNRESET)
+                return failure_set(failure, error,
+                                   "Cannot tell the container's first process to go on: %s.",
+                                   error_text(error));
         return failure_set(failure, error, "The container's first process ended early: %s.",
                            error_text(error));
 }
@@ -306,7 +310,7 @@ static void end_leader(struct container *c)
 
         if (c->leader_pidfd < 0)
                 return;
-        (void) process_signal(c->leader_pidfd, SIGKILL);
+        process_kill_child(c->leader, c->leader_pidfd);
         (void) process_wait(c->leader_pidfd, &end);
         c->leader_pidfd = fd_close(c->leader_pidfd);
 }

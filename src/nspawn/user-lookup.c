@@ -11,14 +11,23 @@
 
 #define DATABASE_MAX ((size_t) 4 * 1024 * 1024)
 
-/* The file as a stream; @ret_text has to stay as long as it is read. NULL: no such file. */
-static FILE *open_database(int root_fd, const char *path, char **ret_text)
+/*
+ * The file as a stream; @ret_text has to stay as long as it is read. *@ret is NULL, and that is no
+ * error, where the tree has no such file: a link to nowhere or something else in its place is none.
+ */
+static int open_database(int root_fd, const char *path, char **ret_text, FILE **ret)
 {
         size_t size = 0;
+        int r = root_read_file(root_fd, path, DATABASE_MAX, ret_text, &size);
 
-        if (root_read_file(root_fd, path, DATABASE_MAX, ret_text, &size) < 0 || size == 0)
-                return NULL;
-        return fmemopen(*ret_text, size, "r");
+        *ret = NULL;
+        if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EBADF || r == -EFBIG ||
+            (r >= 0 && size == 0))
+                return 0;
+        if (r < 0)
+                return r;
+        *ret = fmemopen(*ret_text, size, "r");
+        return *ret ? 0 : -ENOMEM;
 }
 
 /* To setresuid(2) and its like this number means "leave as it is", which is root. */
@@ -48,12 +57,13 @@ static int find_user(int root_fd, const char *user, bool is_number, uint32_t num
                      struct user_entry *ret)
 {
         char *text CLEANUP_FREE = NULL;
-        FILE *f = open_database(root_fd, "/etc/passwd", &text);
+        FILE *f = NULL;
         const struct passwd *p = NULL;
-        int r = -ESRCH;
+        int r = open_database(root_fd, "/etc/passwd", &text, &f);
 
         if (!f)
-                return r;
+                return r < 0 ? r : -ESRCH;
+        r = -ESRCH;
         while ((p = fgetpwent(f)))
                 if (!is_nis(p->pw_name) &&
                     (is_number ? p->pw_uid == number : streq(p->pw_name, user))) {
@@ -64,15 +74,16 @@ static int find_user(int root_fd, const char *user, bool is_number, uint32_t num
         return r;
 }
 
-static void find_groups(int root_fd, struct user_entry *entry)
+static int find_groups(int root_fd, struct user_entry *entry)
 {
         char *text CLEANUP_FREE = NULL;
-        FILE *f = open_database(root_fd, "/etc/group", &text);
+        FILE *f = NULL;
         const struct group *g;
+        int r = open_database(root_fd, "/etc/group", &text, &f);
 
         entry->groups[entry->n_groups++] = entry->gid;
         if (!f)
-                return;
+                return r;
         while (entry->n_groups < USER_MAX_GROUPS && (g = fgetgrent(f)))
                 for (size_t i = 0; !is_nis(g->gr_name) && g->gr_mem[i]; i++)
                         if (streq(g->gr_mem[i], entry->name) && g->gr_gid != entry->gid &&
@@ -81,6 +92,7 @@ static void find_groups(int root_fd, struct user_entry *entry)
                                 break;
                         }
         (void) fclose(f);
+        return 0;
 }
 
 int user_lookup(int root_fd, const char *user, struct user_entry *ret)
@@ -96,7 +108,7 @@ int user_lookup(int root_fd, const char *user, struct user_entry *ret)
                 };
                 r = 0;
         } else if (r >= 0)
-                find_groups(root_fd, &entry);
+                r = find_groups(root_fd, &entry);
         if (r < 0) {
                 user_entry_done(&entry);
                 return r;

@@ -95,8 +95,12 @@ static int take_directory(struct scope *scope)
         int fd CLEANUP_FD = group_lock_at(AT_FDCWD, scope->unit);
         int r;
 
-        if (fd < 0)
+        if (fd < 0) {
+                /* Nobody else may ever come by. Whoever has just taken it over makes it anew. */
+                if (fd != -EBUSY)
+                        (void) rmdir(scope->unit);
                 return fd;
+        }
         if (mkdirat(fd, PAYLOAD, 0755) < 0) {
                 r = -errno;
                 if (r == -EEXIST) /* somebody else's, who made it anew and was killed */

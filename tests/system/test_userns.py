@@ -205,3 +205,15 @@ def test_inside_root_may_mount(mapped):
 def test_nested_user_namespace(mapped):
     text = output_of(run("-U", "-D", mapped, "unshare", "-U", "-r", "id", "-u"))
     assert text.strip() == "0"
+
+
+@pytest.mark.ours
+def test_idmapped_file_gets_a_file_as_its_place(mapped):
+    (mapped.parent / "source").write_text("words\n")
+    try:
+        shown = output_of(run("-U", f"--bind={mapped.parent}/source:/mnt/new:idmap", "-D", mapped,
+                              "cat", "/mnt/new"))
+    finally:
+        (mapped.parent / "source").unlink()
+    assert shown == "words\n"
+    assert (mapped / "mnt/new").is_file()
