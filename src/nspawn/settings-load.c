@@ -174,7 +174,8 @@ static int look_for_file(struct settings *s, struct container_config *c, struct 
         if (asprintf(&beside, "%.*s%s.nspawn", (int) (path_basename(c->tree) - c->tree), c->tree,
                      machine) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        return MIN_OF(read_and_merge(s, c, beside, PLACE_BESIDE, failure), 0);
+        r = read_and_merge(s, c, beside, PLACE_BESIDE, failure);
+        return MIN_OF(r, 0);
 }
 
 int settings_load(struct settings *s, struct container_config *c, struct failure *failure)
