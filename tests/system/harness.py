@@ -35,7 +35,7 @@ def environment(**changes):
         "HOME": "/root",
         "LC_ALL": "C",
         "TERM": "xterm",
-        "STEAD_LIBEXECDIR": os.path.dirname(LAUNCHER),
+        "STEAD_LIBEXECDIR": os.environ.get("STEAD_LIBEXECDIR", os.path.dirname(LAUNCHER)),
     }
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
         if name in os.environ:
