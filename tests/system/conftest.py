@@ -16,6 +16,8 @@ counter = itertools.count(1)
 def pytest_configure(config):
     for line in (
             "ours: about what only our launcher does; left out when another one is under test",
+            "controllers(names): skipped on a host whose cgroup2 does not have them all",
+            "limits: about what the host enforces on a machine; they run on every host (tests/vm/run)",
             "slow: takes many seconds; left out by ./check --fast",
             "smoke: a short list for a quick look by hand (-m smoke)"):
         config.addinivalue_line("markers", line)
