@@ -99,8 +99,8 @@ def test_memory_max_kills_who_takes_more(busybox, args):
 
 @needs("memory")
 def test_limit_is_out_of_reach(busybox):
-    """Root inside may write to the files of its own group. The limit is above."""
-    script = ("for file in $(find /sys/fs/cgroup -name memory.max); do echo max >$file; done; "
+    """The limit is above the group that root inside sees, and what it sees may be refused, too."""
+    script = ("(for file in $(find /sys/fs/cgroup -name memory.max); do echo max >$file; done) 2>/dev/null; "
               f"{ALLOCATE.format(300)}; read line")
     with Machine(busybox, script, "MemoryMax=256M") as machine:
         assert machine.line() == "status 137"
@@ -121,7 +121,9 @@ def test_tasks_max_stops_a_fork_bomb(busybox, args):
     bomb = "n=0; while [ $n -lt 200 ]; do sleep 99 & n=$((n+1)); done"
     with Machine(busybox, f"( {bomb} ) 2>&1 | grep -c fork; echo tried; read line", "TasksMax=50",
                  args=args) as machine:
-        harness.wait_until(lambda: machine.value("pids.events", "max") > 0, what="the limit's effect")
+        # Up to Linux 6.10 the group whose process wanted to fork counts, not the one with the limit.
+        harness.wait_until(lambda: any(machine.value(f"{group}pids.events", "max")
+                                       for group in ("", "payload/")), what="the limit's effect")
         assert 40 <= int(machine.file("pids.current")) <= 50
 
 
@@ -181,7 +183,7 @@ def test_bandwidth_of_a_disk(busybox, direction):
             seconds[limit] = time.monotonic() - before
             if limit:
                 key = {"Read": "rbps", "Write": "wbps"}[direction]
-                assert f"{key}=1048576" in machine.file("io.max")
+                assert f"{key}=1000000" in machine.file("io.max")
     # A little is let through at once.
     assert seconds["1M"] > max(COUNT - 1.5, seconds[None]), seconds
 
