@@ -25,7 +25,30 @@ WITH_SANITIZERS = os.environ.get("STEAD_SANITIZERS") == "1"
 # Part of every name that a test gives to something on the host.
 TAG = f"st{uuid.uuid4().hex[:6]}"
 
+# How many times longer than usual things may take: an emulated host is slow. Only how long a test
+# waits before it gives up depends on it.
+PATIENCE = float(os.environ.get("STEAD_PATIENCE", "1"))
+
 KEY_ESCAPE = "\x1d"
+
+
+def patient(timeout):
+    return timeout * PATIENCE if timeout and timeout > 0 else timeout
+
+
+class Process(subprocess.Popen):
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, patient(timeout))
+
+
+class Console(pexpect.spawn):
+    """-1 stands for the time that was given at the start."""
+
+    def expect(self, pattern, timeout=-1, *args, **options):
+        return super().expect(pattern, patient(timeout), *args, **options)
+
+    def expect_exact(self, pattern, timeout=-1, *args, **options):
+        return super().expect_exact(pattern, patient(timeout), *args, **options)
 
 
 def environment(**changes):
@@ -64,7 +87,7 @@ def run(*args, launcher=None, input=None, timeout=60, env=None, keep_unit=None, 
         options.setdefault("stdin", subprocess.DEVNULL)
     if cgroup is not None:
         options["preexec_fn"] = cgroup.enter
-    return subprocess.run(line, input=input, timeout=timeout, env=env or environment(),
+    return subprocess.run(line, input=input, timeout=patient(timeout), env=env or environment(),
                           text=True, errors="replace", stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False, **options)
 
@@ -77,16 +100,16 @@ def start(*args, env=None, quiet=True, cgroup=None, keep_unit=None, launcher=Non
     options.setdefault("stderr", subprocess.PIPE)
     if cgroup is not None:
         options["preexec_fn"] = cgroup.enter
-    return subprocess.Popen(line, env=env or environment(), text=True, errors="replace", **options)
+    return Process(line, env=env or environment(), text=True, errors="replace", **options)
 
 
 def spawn(*args, env=None, timeout=60, dimensions=(40, 132), quiet=True, echo=True, cgroup=None):
     """Starts the launcher on a pseudo terminal."""
     line = command(*(["-q"] if quiet else []), *args)
     options = {} if cgroup is None else {"preexec_fn": cgroup.enter}
-    return pexpect.spawn(line[0], line[1:], env=env or environment(), timeout=timeout,
-                         encoding="utf-8", codec_errors="replace", dimensions=dimensions,
-                         echo=echo, **options)
+    return Console(line[0], line[1:], env=env or environment(), timeout=patient(timeout),
+                   encoding="utf-8", codec_errors="replace", dimensions=dimensions, echo=echo,
+                   **options)
 
 
 def output_of(result):
@@ -103,7 +126,7 @@ def lines_of(text):
 
 def wait_until(condition, timeout=20, what="the condition"):
     """Polls; there is no event to wait for from outside."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patient(timeout)
     while True:
         value = condition()
         if value:
@@ -234,7 +257,7 @@ class NotifySocket:
         self.socket.bind(self.path)
 
     def receive(self, timeout=20):
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(patient(timeout))
         try:
             return self.socket.recv(4096).decode(errors="replace")
         except (TimeoutError, socket.timeout):
