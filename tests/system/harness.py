@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import time
@@ -136,16 +135,23 @@ def wait_until(condition, timeout=20, what="the condition"):
         time.sleep(0.02)
 
 
+TUNNELS = "/run/systemd/nspawn/propagate/"
+
+
+def mount_fields(path):
+    """The line of mountinfo, before its dash, of the file system that @path is on."""
+    best = []
+    for line in read("/proc/self/mountinfo").splitlines():
+        fields = line.split(" - ")[0].split()
+        if path.startswith(fields[4].rstrip("/") + "/") and (
+                not best or len(fields[4]) >= len(best[4])):
+            best = fields
+    return best
+
+
 def mounts_below_run_are_shared():
     """Whether what is mounted below /run on the host reaches those that follow it."""
-    best = ("", "")
-    for line in read("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        point, options = fields[4], line.split(" - ")[0]
-        if ("/run/systemd/nspawn/propagate/".startswith(point.rstrip("/") + "/")
-                and len(point) >= len(best[0])):
-            best = (point, options)
-    return "shared:" in best[1]
+    return any(field.startswith("shared:") for field in mount_fields(TUNNELS)[6:])
 
 
 # Processes -------------------------------------------------------------------------------------
@@ -281,7 +287,7 @@ def copy_tree(source, target):
 
 
 def remove_tree(path):
-    shutil.rmtree(path)
+    subprocess.run(["rm", "-rf", "--one-file-system", str(path)], check=True)
 
 
 def owners(tree):
