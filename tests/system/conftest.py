@@ -117,6 +117,12 @@ def shared_debian12(debian12_source, work):
 
 
 @pytest.fixture(scope="module")
+def shared_busybox(busybox_source, work):
+    """The same, smaller."""
+    yield from private_copy(busybox_source, work, "sharedbb")
+
+
+@pytest.fixture(scope="module")
 def guest_tree(debian12_source, work):
     """A Debian tree that the tests of a module boot one after the other, as a real one is."""
     yield from private_copy(debian12_source, work, "guest")
