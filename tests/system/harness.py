@@ -18,6 +18,8 @@ LAUNCHER = os.environ.get("STEAD_NSPAWN", str(STATE / "check" / "nspawn"))
 STOCK = os.environ.get("STEAD_STOCK_NSPAWN", "/usr/bin/systemd-nspawn")
 # Whether the launcher under test is the distribution's: then the tests are what is tested.
 IS_STOCK = os.path.realpath(LAUNCHER) == os.path.realpath(STOCK)
+# Whether PID 1 of the host is systemd, so that control groups are made by it.
+HOST_HAS_SYSTEMD = os.path.isdir("/run/systemd/system")
 IN_CI = os.environ.get("STEAD_CI") == "1" or os.environ.get("CI") == "true"
 WITH_SANITIZERS = os.environ.get("STEAD_SANITIZERS") == "1"
 

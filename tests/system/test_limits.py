@@ -20,7 +20,6 @@ from harness import lines_of, output_of, read, run
 pytestmark = [pytest.mark.ours, pytest.mark.limits]
 
 counter = itertools.count(1)
-WITH_SYSTEMD = os.path.exists("/run/systemd/system")
 
 
 needs = pytest.mark.controllers
@@ -249,7 +248,7 @@ def test_setting_is_in_the_group(busybox, setting, file, expected):
         assert machine.file(file) == expected
 
 
-@pytest.mark.skipif(not WITH_SYSTEMD, reason="PID 1 of this host is not systemd")
+@pytest.mark.skipif(not harness.HOST_HAS_SYSTEMD, reason="PID 1 of this host is not systemd")
 @pytest.mark.parametrize("setting, name, expected", [
     ("MemoryMax=64M", "MemoryMax", str(64 << 20)),
     ("TasksMax=40", "TasksMax", "40"),
@@ -289,7 +288,7 @@ def test_machine_hands_controllers_down(busybox, args):
 
 
 @needs("pids")
-@pytest.mark.skipif(WITH_SYSTEMD, reason="the groups of this host belong to systemd")
+@pytest.mark.skipif(harness.HOST_HAS_SYSTEMD, reason="the groups of this host belong to systemd")
 def test_limit_of_a_slice_holds(busybox):
     """An administrator's slice is used as it is, and stays."""
     name = f"{harness.TAG}slice.slice"
