@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	%D%/system/test_exec.py \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
+	%D%/system/test_limits.py \
 	%D%/system/test_options.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_systemd_host.py \
@@ -28,7 +29,11 @@ EXTRA_DIST += \
 	%D%/system/test_witness.py \
 	%D%/system/witness.py \
 	%D%/trees/build \
-	%D%/trees/stub-init.c
+	%D%/trees/stub-init.c \
+	%D%/vm/image \
+	%D%/vm/inside \
+	%D%/vm/lane_report.py \
+	%D%/vm/run
 EXTRA_DIST += \
 	%D%/plan/as-pid2.args %D%/plan/as-pid2.expected \
 	%D%/plan/binds-users.args %D%/plan/binds-users.expected \

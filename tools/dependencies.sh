@@ -13,13 +13,15 @@ tree='mmdebstrap debootstrap debian-archive-keyring busybox-static'
 demo='python3 python3-pexpect'
 check='libcmocka-dev python3 python3-pytest python3-pexpect systemd-container strace
        iproute2 procps util-linux xz-utils'
+# Hosts in virtual machines. ./check leaves them out where the emulator cannot be installed.
+vm='qemu-system-x86 mmdebstrap debian-archive-keyring busybox-static e2fsprogs'
 # Nice to have: ./check leaves out the step of a tool that is not there, and says so.
 lint='clang-format clang-tidy cppcheck shellcheck'
 # The same: fuzzing needs clang's engine, and llvm has the names for its reports.
 fuzz='clang libclang-rt-dev llvm'
 
 usage() {
-        echo "usage: $0 [--missing|--install] build|tree|demo|check|lint|fuzz ..." >&2
+        echo "usage: $0 [--missing|--install] build|tree|demo|check|vm|lint|fuzz ..." >&2
         exit 1
 }
 
@@ -38,6 +40,7 @@ packages() {
                 tree) echo "$tree" ;;
                 demo) echo "$demo" ;;
                 check) echo "$check" ;;
+                vm) echo "$vm" ;;
                 lint) echo "$lint" ;;
                 fuzz) echo "$fuzz" ;;
                 *) usage ;;

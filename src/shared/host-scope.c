@@ -179,6 +179,9 @@ static int append_rules(sd_bus_message *m, const struct request *q)
         for (size_t i = 0; i < q->n_devices && r >= 0; i++) {
                 const struct device_rule *rule = &q->devices[i];
 
+                /* PID 1 adds the standard nodes to every policy but this one, by itself. */
+                if (property_drops_device(&q->properties, rule))
+                        continue;
                 if (rule->type != 'b')
                         r = append_rule_of(m, rule, 'c', proc_devices);
                 if (rule->type != 'c' && r >= 0)

@@ -810,6 +810,13 @@ static bool is_standard_node(const struct device_rule *rule)
         return false;
 }
 
+bool property_drops_device(const struct property_set *set, const struct device_rule *rule)
+{
+        const struct property *policy = property_set_find(set, PROPERTY_DEVICE_POLICY);
+
+        return policy && policy->number == DEVICE_POLICY_STRICT && is_standard_node(rule);
+}
+
 static int add_matching_majors(struct rule_list *list, const struct property *p,
                                const char *proc_devices)
 {
@@ -851,13 +858,11 @@ int property_device_rules(const struct property_set *set, const struct property_
                           const struct device_rule *base, size_t n_base, struct device_rule **ret,
                           size_t *ret_n, struct failure *failure)
 {
-        const struct property *policy = property_set_find(set, PROPERTY_DEVICE_POLICY);
-        bool strict = policy && policy->number == DEVICE_POLICY_STRICT;
         struct rule_list list = { .items = NULL };
         int r = 0;
 
         for (size_t i = 0; i < n_base && r >= 0; i++)
-                if (!strict || !is_standard_node(&base[i]))
+                if (!property_drops_device(set, &base[i]))
                         r = rule_add(&list, base[i]);
         for (size_t i = 0; set && i < set->n && r >= 0; i++) {
                 const struct property *p = &set->items[i];

@@ -121,9 +121,12 @@ int property_rows(const struct property_set *set, const struct property_facts *f
                   struct property_row **ret, size_t *ret_n, struct failure *failure);
 
 /*
- * The device rules: @base, plus DeviceAllow=. With DevicePolicy=strict those of the standard nodes
- * (null, zero, full, random, urandom, tty, ptmx) are left out of @base. The caller frees it. Pure.
+ * Whether @rule, one of the launcher's own, does not count: with DevicePolicy=strict those of the
+ * standard nodes (null, zero, full, random, urandom, tty, ptmx). Pure.
  */
+bool property_drops_device(const struct property_set *set, const struct device_rule *rule);
+
+/* The device rules: @base without those that are dropped, plus DeviceAllow=. Caller frees. Pure. */
 int property_device_rules(const struct property_set *set, const struct property_facts *facts,
                           const struct device_rule *base, size_t n_base, struct device_rule **ret,
                           size_t *ret_n, struct failure *failure);

@@ -16,6 +16,8 @@ counter = itertools.count(1)
 def pytest_configure(config):
     for line in (
             "ours: about what only our launcher does; left out when another one is under test",
+            "controllers(names): skipped on a host whose cgroup2 does not have them all",
+            "limits: about what the host enforces on a machine; they run on every host (tests/vm/run)",
             "slow: takes many seconds; left out by ./check --fast",
             "smoke: a short list for a quick look by hand (-m smoke)"):
         config.addinivalue_line("markers", line)
@@ -112,6 +114,12 @@ def debian12(debian12_source, work):
 def shared_debian12(debian12_source, work):
     """A Debian tree for tests that do not change it; they start it with --read-only."""
     yield from private_copy(debian12_source, work, "shared")
+
+
+@pytest.fixture(scope="module")
+def shared_busybox(busybox_source, work):
+    """The same, smaller."""
+    yield from private_copy(busybox_source, work, "sharedbb")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import time
@@ -19,13 +18,38 @@ LAUNCHER = os.environ.get("STEAD_NSPAWN", str(STATE / "check" / "nspawn"))
 STOCK = os.environ.get("STEAD_STOCK_NSPAWN", "/usr/bin/systemd-nspawn")
 # Whether the launcher under test is the distribution's: then the tests are what is tested.
 IS_STOCK = os.path.realpath(LAUNCHER) == os.path.realpath(STOCK)
+# Whether PID 1 of the host is systemd, so that control groups are made by it.
+HOST_HAS_SYSTEMD = os.path.isdir("/run/systemd/system")
 IN_CI = os.environ.get("STEAD_CI") == "1" or os.environ.get("CI") == "true"
 WITH_SANITIZERS = os.environ.get("STEAD_SANITIZERS") == "1"
 
 # Part of every name that a test gives to something on the host.
 TAG = f"st{uuid.uuid4().hex[:6]}"
 
+# How many times longer than usual things may take: an emulated host is slow. Only how long a test
+# waits before it gives up depends on it.
+PATIENCE = float(os.environ.get("STEAD_PATIENCE", "1"))
+
 KEY_ESCAPE = "\x1d"
+
+
+def patient(timeout):
+    return timeout * PATIENCE if timeout and timeout > 0 else timeout
+
+
+class Process(subprocess.Popen):
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, patient(timeout))
+
+
+class Console(pexpect.spawn):
+    """-1 stands for the time that was given at the start."""
+
+    def expect(self, pattern, timeout=-1, *args, **options):
+        return super().expect(pattern, patient(timeout), *args, **options)
+
+    def expect_exact(self, pattern, timeout=-1, *args, **options):
+        return super().expect_exact(pattern, patient(timeout), *args, **options)
 
 
 def environment(**changes):
@@ -35,7 +59,7 @@ def environment(**changes):
         "HOME": "/root",
         "LC_ALL": "C",
         "TERM": "xterm",
-        "STEAD_LIBEXECDIR": os.path.dirname(LAUNCHER),
+        "STEAD_LIBEXECDIR": os.environ.get("STEAD_LIBEXECDIR", os.path.dirname(LAUNCHER)),
     }
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
         if name in os.environ:
@@ -64,7 +88,7 @@ def run(*args, launcher=None, input=None, timeout=60, env=None, keep_unit=None, 
         options.setdefault("stdin", subprocess.DEVNULL)
     if cgroup is not None:
         options["preexec_fn"] = cgroup.enter
-    return subprocess.run(line, input=input, timeout=timeout, env=env or environment(),
+    return subprocess.run(line, input=input, timeout=patient(timeout), env=env or environment(),
                           text=True, errors="replace", stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False, **options)
 
@@ -77,16 +101,16 @@ def start(*args, env=None, quiet=True, cgroup=None, keep_unit=None, launcher=Non
     options.setdefault("stderr", subprocess.PIPE)
     if cgroup is not None:
         options["preexec_fn"] = cgroup.enter
-    return subprocess.Popen(line, env=env or environment(), text=True, errors="replace", **options)
+    return Process(line, env=env or environment(), text=True, errors="replace", **options)
 
 
 def spawn(*args, env=None, timeout=60, dimensions=(40, 132), quiet=True, echo=True, cgroup=None):
     """Starts the launcher on a pseudo terminal."""
     line = command(*(["-q"] if quiet else []), *args)
     options = {} if cgroup is None else {"preexec_fn": cgroup.enter}
-    return pexpect.spawn(line[0], line[1:], env=env or environment(), timeout=timeout,
-                         encoding="utf-8", codec_errors="replace", dimensions=dimensions,
-                         echo=echo, **options)
+    return Console(line[0], line[1:], env=env or environment(), timeout=patient(timeout),
+                   encoding="utf-8", codec_errors="replace", dimensions=dimensions, echo=echo,
+                   **options)
 
 
 def output_of(result):
@@ -103,7 +127,7 @@ def lines_of(text):
 
 def wait_until(condition, timeout=20, what="the condition"):
     """Polls; there is no event to wait for from outside."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + patient(timeout)
     while True:
         value = condition()
         if value:
@@ -113,16 +137,23 @@ def wait_until(condition, timeout=20, what="the condition"):
         time.sleep(0.02)
 
 
+TUNNELS = "/run/systemd/nspawn/propagate/"
+
+
+def mount_fields(path):
+    """The line of mountinfo, before its dash, of the file system that @path is on."""
+    best = []
+    for line in read("/proc/self/mountinfo").splitlines():
+        fields = line.split(" - ")[0].split()
+        if path.startswith(fields[4].rstrip("/") + "/") and (
+                not best or len(fields[4]) >= len(best[4])):
+            best = fields
+    return best
+
+
 def mounts_below_run_are_shared():
     """Whether what is mounted below /run on the host reaches those that follow it."""
-    best = ("", "")
-    for line in read("/proc/self/mountinfo").splitlines():
-        fields = line.split()
-        point, options = fields[4], line.split(" - ")[0]
-        if ("/run/systemd/nspawn/propagate/".startswith(point.rstrip("/") + "/")
-                and len(point) >= len(best[0])):
-            best = (point, options)
-    return "shared:" in best[1]
+    return any(field.startswith("shared:") for field in mount_fields(TUNNELS)[6:])
 
 
 # Processes -------------------------------------------------------------------------------------
@@ -234,7 +265,7 @@ class NotifySocket:
         self.socket.bind(self.path)
 
     def receive(self, timeout=20):
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(patient(timeout))
         try:
             return self.socket.recv(4096).decode(errors="replace")
         except (TimeoutError, socket.timeout):
@@ -272,7 +303,7 @@ def copy_tree(source, target):
 
 
 def remove_tree(path):
-    shutil.rmtree(path)
+    subprocess.run(["rm", "-rf", "--one-file-system", str(path)], check=True)
 
 
 def owners(tree):

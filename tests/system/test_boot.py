@@ -282,7 +282,7 @@ class Terminal:
         if flags:
             fcntl.fcntl(self.slave, fcntl.F_SETFL, fcntl.fcntl(self.slave, fcntl.F_GETFL) | flags)
         self.before = self.state()
-        self.process = subprocess.Popen(
+        self.process = harness.Process(
             harness.command("-q", *args), env=harness.environment(), start_new_session=True,
             stdin=self.slave, stdout=self.slave, stderr=self.slave, **options)
         self.text = ""
@@ -304,7 +304,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def end(self, timeout=20):
-        status = self.process.wait(timeout)
+        status = self.process.wait(harness.patient(timeout))
         assert self.state() == self.before, "the terminal was not restored"
         return status
 
