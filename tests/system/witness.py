@@ -13,6 +13,7 @@ import functools
 import os
 import pathlib
 import re
+import subprocess
 import time
 
 import harness
