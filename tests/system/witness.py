@@ -226,10 +226,13 @@ def addresses_of(message):
     """The addresses in one message of the kernel: struct ifaddrmsg, then attributes."""
     family, prefix, _, _, index = struct.unpack_from("=BBBBI", message)
     attributes = message[8:]
+    link = f"link {index}"
+    with contextlib.suppress(OSError):
+        link = socket.if_indextoname(index)
     while len(attributes) >= 4:
         length, kind = struct.unpack_from("=HH", attributes)
         if kind == 1:  # IFA_ADDRESS
-            yield f"link {index}: {socket.inet_ntop(family, attributes[4:length])}/{prefix}"
+            yield f"{link}: {socket.inet_ntop(family, attributes[4:length])}/{prefix}"
         attributes = attributes[(length + 3) & ~3:]
 
 
