@@ -153,8 +153,10 @@ static int step_terminal(struct child *c)
         for (int i = 0; i < 3; i++)
                 if (dup2(c->in->console_fd, i) < 0) /* standard streams are there to be inherited */
                         return child_failed(c, -errno, "connect the console");
-        /* With the stub the payload, not the stub, gets it as its controlling terminal. */
-        if (c->plan->start_mode != START_AS_PID2 && ioctl(0, TIOCSCTTY, 0) < 0)
+        /* With the stub the payload, not the stub, gets it as its controlling terminal. An init wants
+         * none, as on real hardware: ^C is not for it, and in a user namespace nobody can take the
+         * terminal from it, so that there is no login on the console. */
+        if (c->plan->start_mode == START_COMMAND && ioctl(0, TIOCSCTTY, 0) < 0)
                 return child_failed(c, -errno, "take the console as controlling terminal");
         return 0;
 }
