@@ -19,6 +19,7 @@ EXTRA_DIST += \
 	%D%/system/test_crash.py \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
+	%D%/system/test_guests.py \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
 	%D%/system/test_limits.py \
@@ -34,6 +35,21 @@ EXTRA_DIST += \
 	%D%/vm/inside \
 	%D%/vm/lane_report.py \
 	%D%/vm/run
+	%D%/trees/debian.sh \
+	%D%/trees/lib.sh \
+	%D%/trees/oldcgroup-init.c \
+	%D%/trees/recipes/busybox.sh \
+	%D%/trees/recipes/debian12.sh \
+	%D%/trees/recipes/debian13.sh \
+	%D%/trees/recipes/finit.sh \
+	%D%/trees/recipes/oldcgroup.sh \
+	%D%/trees/recipes/openrc.sh \
+	%D%/trees/recipes/runit.sh \
+	%D%/trees/recipes/s6.sh \
+	%D%/trees/recipes/stub.sh \
+	%D%/trees/recipes/sysvinit.sh \
+	%D%/trees/static.sh \
+	%D%/trees/stub-init.c
 EXTRA_DIST += \
 	%D%/plan/as-pid2.args %D%/plan/as-pid2.expected \
 	%D%/plan/binds-users.args %D%/plan/binds-users.expected \

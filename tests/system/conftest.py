@@ -70,11 +70,23 @@ def source_tree(kind):
     if given:
         return pathlib.Path(given)
     tree = harness.STATE / "trees" / kind
-    built = subprocess.run([str(harness.TOP / "tests/trees/build"), kind, str(tree)],
+    env = {"STEAD_PACKAGES": str(harness.STATE / "trees" / "packages"), **os.environ}
+    built = subprocess.run([str(harness.TOP / "tests/trees/build"), kind, str(tree)], env=env,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if built.returncode != 0:
         pytest.skip(f"no {kind} tree: {built.stdout.strip().splitlines()[-1]}")
     return tree
+
+
+@pytest.fixture(scope="session")
+def tree_source(preconditions):
+    """Gives the ready tree of a kind, to be copied."""
+    return source_tree
+
+
+@pytest.fixture(scope="session")
+def private_tree():
+    return private_copy
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +148,11 @@ def busybox(busybox_source, work):
 @pytest.fixture
 def stub(stub_source, work):
     yield from private_copy(stub_source, work, "stub")
+
+
+@pytest.fixture
+def oldcgroup(tree_source, work):
+    yield from private_copy(tree_source("oldcgroup"), work, "oldcg")
 
 
 @pytest.fixture
