@@ -10,14 +10,18 @@ EXTRA_DIST += \
 	.ci/run \
 	%D%/system/conftest.py \
 	%D%/system/harness.py \
+	%D%/system/hostile-guest.c \
 	%D%/system/test_bad_input.py \
 	%D%/system/test_boot.py \
 	%D%/system/test_crash.py \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
+	%D%/system/test_hostile.py \
 	%D%/system/test_options.py \
+	%D%/system/test_settings.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
+	%D%/system/test_witness.py \
 	%D%/system/witness.py \
 	%D%/trees/build \
 	%D%/trees/stub-init.c
@@ -42,6 +46,11 @@ EXTRA_DIST += \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/scope.args %D%/plan/scope.expected \
+	%D%/plan/settings.args %D%/plan/settings.expected %D%/plan/settings.nspawn \
+	%D%/plan/settings-bad.args %D%/plan/settings-bad.expected %D%/plan/settings-bad.nspawn \
+	%D%/plan/settings-override.args %D%/plan/settings-override.expected %D%/plan/settings-override.nspawn \
+	%D%/plan/settings-planned.args %D%/plan/settings-planned.expected %D%/plan/settings-planned.nspawn \
+	%D%/plan/settings-trusted.args %D%/plan/settings-trusted.expected %D%/plan/settings-trusted.nspawn \
 	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \

@@ -1,13 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The manual has a paragraph for each option, and none for an option that is not there:
+# The manual has a paragraph for each option, and none for an option that is not there; and so it
+# has for the keys of settings files, which are compared with the option table in the source:
 #
 #   tools/check-manual.sh [BUILD-FOLDER]
 #
 # $NSPAWN, or "nspawn" in the build folder (without an argument, the working directory), is the
 # launcher that is asked with --help. Exit status 77: it is not built.
 set -eu
-manual=$(dirname "$0")/../man/nspawn.1
+top=$(dirname "$0")/..
+manual=$top/man/nspawn.1
+manual_of_keys=$top/man/nspawn.5
 nspawn=${NSPAWN:-${1:-.}/nspawn}
 
 if [ ! -x "$nspawn" ]; then
@@ -61,5 +64,34 @@ for name in $(of_manual); do
         ! "$nspawn" "$name=x" --version 2>&1 | grep -q -e "unrecognized option" ||
                 fail "the launcher does not know '$name'"
 done
+
+# "Exec Boot": section and key. LimitCPU= and the others are one row, Limit*.
+keys_of_table() {
+        sed -n 's/.*"\(Exec\|Files\|Network\|Lifecycle\)", "\([A-Za-z*]*\)".*/\1 \2/p' \
+                "$top/src/nspawn/options.c"
+        echo 'Exec Parameters'
+}
+
+# The paragraphs of a section, and those below "[Section]:" in the list of what is not built.
+keys_of_manual() {
+        sed -e 's/\\-/-/g' -e 's/\\f[A-Z]//g' "$manual_of_keys" | awk '
+                /^\.SH SECTION \[/ { section = substr($3, 2, 1) tolower(substr($3, 3, length($3) - 3)) }
+                /^\[[A-Z][a-z]*\]:/ { section = substr($1, 2, length($1) - 3) }
+                tag { key = $2; sub(/=.*/, "", key); if (key ~ /^[A-Z]/) print section, key; tag = 0 }
+                /^\.(TP|TQ)/ { tag = 1 }
+                /^\.SH EXAMPLES/ { exit }' | sed 's/^Exec Limit[A-Z]*$/Exec Limit*/' | sort -u
+}
+
+differences=$(mktemp)
+trap 'rm -f "$differences"' EXIT
+keys_of_table | sort -u >"$differences"
+keys_of_manual | diff "$differences" - | sed -n -e 's/^< /no paragraph begins with the key /p' \
+        -e 's/^> /the option table does not have the key /p' >"$differences.found"
+mv "$differences.found" "$differences"
+while read -r line; do
+        echo "man/nspawn.5: $line"
+        status=1
+done <"$differences"
+[ "$status" != 0 ] || echo "$(keys_of_table | wc -l) keys have their paragraph"
 [ "$status" != 0 ] || echo "$(of_help | wc -l) options have their paragraph"
 exit "$status"

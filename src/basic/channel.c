@@ -109,11 +109,13 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
 
         if (r < 0)
                 return r;
+        /* A peer that ended without reading our last message is told once, before its own last
+         * words are (unix(7)); those count. */
         do
                 n = recvmsg(fd, &header, flags);
-        while (n < 0 && errno == EINTR);
+        while (n < 0 && (errno == EINTR || errno == ECONNRESET));
         if (n < 0)
-                return errno == ECONNRESET ? -EPIPE : errno == EAGAIN ? -ETIMEDOUT : -errno;
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
         if (n == 0)
                 return -EPIPE;
         r = take_fds(&header, fds, max_fds, &n_fds);
@@ -134,6 +136,10 @@ int channel_receive(int fd, int timeout_ms, struct channel_message *ret, int *fd
 bool channel_peer_is_gone(int fd)
 {
         char byte;
+        ssize_t n;
 
-        return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+        do
+                n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+        return n == 0;
 }

@@ -82,3 +82,12 @@ int fd_cloexec_from(int first)
                 return -errno;
         return 0;
 }
+
+int fd_close_others(int first, int keep)
+{
+        if (keep > first && syscall(SYS_close_range, (unsigned) first, (unsigned) keep - 1, 0) < 0)
+                return -errno;
+        if (syscall(SYS_close_range, (unsigned) MAX_OF(first, keep + 1), ~0U, 0) < 0)
+                return -errno;
+        return 0;
+}

@@ -28,3 +28,6 @@ int fd_fill_stdio(void);
  * Returns 0 or a negative errno. Needs Linux 5.11 (CLOSE_RANGE_CLOEXEC).
  */
 int fd_cloexec_from(int first);
+
+/* Closes all descriptors from @first on but @keep, whoever opened them. 0 or a negative errno. */
+int fd_close_others(int first, int keep);

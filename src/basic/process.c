@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
 #include "basic/io.h"
+#include "basic/parse.h"
 
 pid_t process_clone(uint64_t namespaces, int cgroup_fd, int *ret_pidfd)
 {
@@ -50,25 +52,75 @@ int process_signal(int pidfd, int signo)
         return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
 }
 
+/* One line of a process's status, "SigIgn" and the like, as a mask (proc(5)). Signal 1 is bit 0. */
+static int read_signal_mask(const char *status, const char *name, uint64_t *ret)
+{
+        const char *line = strstr(status, name);
+        uint64_t mask = 0;
+
+        if (!line)
+                return -ENODATA;
+        for (line += strlen(name); *line && *line != '\n'; line++)
+                mask = mask << 4 |
+                       (uint64_t) (*line <= '9' ? *line - '0' : (*line | 0x20) - 'a' + 10);
+        *ret = mask;
+        return 0;
+}
+
 /*
  * Signals that the caller of our program had ignored stay so across clone and exec. The kernel
- * tells them all in one place, which is cheaper than asking for each (proc(5)).
+ * tells them all in one place, which is cheaper than asking for each.
  */
 static uint64_t ignored_signals(void)
 {
         char text[4096];
-        const char *line;
-        uint64_t mask = 0;
+        uint64_t mask;
 
-        if (read_text_at(AT_FDCWD, "/proc/self/status", text, sizeof(text)) < 0)
+        if (read_text_at(AT_FDCWD, "/proc/self/status", text, sizeof(text)) < 0 ||
+            read_signal_mask(text, "\nSigIgn:\t", &mask) < 0)
                 return UINT64_MAX;
-        line = strstr(text, "\nSigIgn:\t");
-        if (!line)
-                return UINT64_MAX;
-        for (line += strlen("\nSigIgn:\t"); *line && *line != '\n'; line++)
-                mask = mask << 4 |
-                       (uint64_t) (*line <= '9' ? *line - '0' : (*line | 0x20) - 'a' + 10);
         return mask;
+}
+
+/*
+ * In sigtimedwait(2) the signals that are waited for show neither as blocked nor as caught. Which
+ * ones they are cannot be seen, but who waits so is somebody who serves signals. The numbers: ours,
+ * and the two that 32-bit programs use on machines that run both.
+ */
+static bool waits_for_signals(pid_t pid)
+{
+        static const long numbers[] = { SYS_rt_sigtimedwait, 177, 421 };
+        char path[32], text[256];
+        unsigned long number;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/syscall", (int) pid);
+        if (read_text_at(AT_FDCWD, path, text, sizeof(text)) < 0)
+                return false;
+        text[strcspn(text, " \n")] = '\0';
+        if (parse_ulong(text, 0, 1000, &number) < 0)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+                if (number == (unsigned long) numbers[i])
+                        return true;
+        return false;
+}
+
+int process_signals_heard(pid_t pid, uint64_t *ret)
+{
+        char path[32], text[4096];
+        uint64_t blocked, caught;
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
+        r = read_text_at(AT_FDCWD, path, text, sizeof(text));
+        if (r >= 0)
+                r = read_signal_mask(text, "\nSigBlk:\t", &blocked);
+        if (r >= 0)
+                r = read_signal_mask(text, "\nSigCgt:\t", &caught);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        *ret = waits_for_signals(pid) ? UINT64_MAX : blocked | caught;
+        return 0;
 }
 
 int process_reset_signals(void)

@@ -25,6 +25,12 @@ int process_wait(int pidfd, struct process_end *ret);
 
 int process_signal(int pidfd, int signo);
 
+/*
+ * The signals that @pid has a handler for, blocks or waits for; bit 0 is signal 1. All others do
+ * nothing to the first process of a pid namespace. Returns 0, -ESRCH or another negative errno.
+ */
+int process_signals_heard(pid_t pid, uint64_t *ret);
+
 /* Unblocks all signals and ends the ignoring of those that our caller ignored; for a child before
  * its exec. process_clone() has reset the handlers. Needs /proc. */
 int process_reset_signals(void);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "basic/caps.h"
@@ -911,6 +912,30 @@ static void test_channel(void **state)
         fd_close_many(received, n);
 }
 
+/* What the first process says when it fails while "go" is on its way to it. */
+static void test_channel_last_words(void **state)
+{
+        struct channel_message out = { .type = 1 }, in = { .type = 42 };
+        int a CLEANUP_FD = -1, b CLEANUP_FD = -1;
+
+        (void) state;
+        assert_int_equal(channel_pair(&a, &b), 0);
+        assert_int_equal(channel_send(a, &out, NULL, 0), 0);
+        (void) strcpy(out.text, "last words");
+        assert_int_equal(channel_send(b, &out, NULL, 0), 0);
+        b = fd_close(b);
+        assert_int_equal(channel_receive(a, 0, &in, NULL, 0, NULL), 0);
+        assert_string_equal(in.text, "last words");
+        assert_int_equal(channel_receive(a, 0, &in, NULL, 0, NULL), -EPIPE);
+
+        a = fd_close(a);
+        assert_int_equal(channel_pair(&a, &b), 0);
+        assert_int_equal(channel_send(a, &out, NULL, 0), 0);
+        assert_false(channel_peer_is_gone(a));
+        b = fd_close(b);
+        assert_true(channel_peer_is_gone(a));
+}
+
 static void test_channel_failures(void **state)
 {
         struct channel_message out = { .type = 1 }, in = { .type = 42 };
@@ -1254,6 +1279,33 @@ static void test_root_owners(void **state)
 
 /* ---- fd.h, io.h, process.h --------------------------------------------------------------- */
 
+static void test_close_others(void **state)
+{
+        enum { FIRST = 900 };
+        static const struct {
+                int first, keep;
+                bool open[4];
+        } rows[] = {
+                { FIRST, FIRST + 2, { false, false, true, false } },
+                { FIRST, FIRST, { true, false, false, false } },
+                { FIRST + 1, FIRST + 1, { true, true, false, false } },
+                { FIRST + 2, 0, { true, true, false, false } }, /* it is below, and stays anyway */
+                { FIRST, -1, { false, false, false, false } },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                for (int k = 0; k < 4; k++) {
+                        (void) close(FIRST + k);
+                        assert_int_equal(dup2(1, FIRST + k), FIRST + k);
+                }
+                assert_int_equal(fd_close_others(rows[i].first, rows[i].keep), 0);
+                for (int k = 0; k < 4; k++)
+                        assert_int_equal(fcntl(FIRST + k, F_GETFD) >= 0, rows[i].open[k]);
+        }
+        (void) syscall(SYS_close_range, (unsigned) FIRST, ~0U, 0);
+}
+
 static void test_fds(void **state)
 {
         int fds[7], n_open = 0, copy CLEANUP_FD = -1, above CLEANUP_FD = -1;
@@ -1395,6 +1447,7 @@ int main(void)
                 cmocka_unit_test(test_failure),
                 cmocka_unit_test(test_channel),
                 cmocka_unit_test(test_channel_failures),
+                cmocka_unit_test(test_channel_last_words),
                 cmocka_unit_test(test_lock),
                 cmocka_unit_test(test_root_open),
                 cmocka_unit_test(test_root_magic_links),
@@ -1402,6 +1455,7 @@ int main(void)
                 cmocka_unit_test(test_root_make),
                 cmocka_unit_test(test_root_owners),
                 cmocka_unit_test(test_fds),
+                cmocka_unit_test(test_close_others),
                 cmocka_unit_test(test_files),
                 cmocka_unit_test(test_capture),
         };

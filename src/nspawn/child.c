@@ -281,6 +281,23 @@ static int step_environment(struct child *c)
         return r < 0 ? child_failed(c, r, "make the environment") : 0;
 }
 
+/*
+ * From here on the kernel follows names of the tree alone, when it changes the directory and executes
+ * the program, and a link there to /proc/self/fd/N leads out of the container if N is the host's. So
+ * nothing of that kind is left open; also not in the stub, which is /proc/1 for its payload.
+ */
+static int step_descriptors(struct child *c)
+{
+        int first = 3 + (int) c->plan->config->n_listen_fds;
+        int r;
+
+        for (int fd = 3; fd < first; fd++)
+                if (fcntl(fd, F_SETFD, 0) < 0)
+                        return child_failed(c, -errno, "pass the sockets on");
+        r = fd_close_others(first, c->in->channel_fd);
+        return r < 0 ? child_failed(c, r, "close descriptors") : 0;
+}
+
 static int step_wait_for_go(struct child *c)
 {
         size_t n = 0;
@@ -371,18 +388,6 @@ static int step_directory(struct child *c)
         return failure_set(&c->failure, -errno,
                            "Cannot change to the directory '%s' (--chdir=): %s.", path,
                            error_text(errno));
-}
-
-static int step_descriptors(struct child *c)
-{
-        int first = 3 + (int) c->plan->config->n_listen_fds;
-        int r;
-
-        for (int fd = 3; fd < first; fd++)
-                if (fcntl(fd, F_SETFD, 0) < 0)
-                        return child_failed(c, -errno, "pass the sockets on");
-        r = fd_cloexec_from(first);
-        return r < 0 ? child_failed(c, r, "close descriptors") : 0;
 }
 
 static int exec_init(struct child *c)
@@ -478,7 +483,8 @@ static const struct step set_up_steps[] = {
         { step_terminal }, /* after the mounts: the terminal is the container's own */
         { step_user },
         { step_environment },
-        { step_limits }, /* late: some of them would limit us too */
+        { step_limits },      /* late: some of them would limit us too */
+        { step_descriptors }, /* nothing comes after it but GO and the payload's steps */
 };
 
 /* As the process that becomes the payload; with the stub that is its child. */
@@ -486,9 +492,8 @@ static const struct step payload_steps[] = {
         { step_filter },   /* loading it needs CAP_SYS_ADMIN, which the next rows may drop */
         { step_bounding }, /* needs CAP_SETPCAP */
         { step_privileges },
-        { step_directory },   /* as the user, who may not be able to look everywhere */
-        { step_descriptors }, /* last: the channel has to carry every earlier failure */
-        { step_exec },
+        { step_directory }, /* as the user, who may not be able to look everywhere */
+        { step_exec },      /* closes the channel, which carries every earlier failure */
 };
 
 static _Noreturn void tell_failure(const struct child *c)

@@ -94,7 +94,8 @@ struct container_config {
         char **environment; /* NAME=VALUE of --setenv */
         char *user;
         char *working_directory;
-        int kill_signal; /* 0: none was asked for */
+        int kill_signal;          /* 0: none was asked for */
+        uint64_t stop_timeout_us; /* UINT64_MAX: no limit; 0: none was asked for */
         bool notify_ready;
 
         char *hostname;

@@ -32,10 +32,9 @@
 #include "nspawn/plan.h"
 #include "nspawn/protocol.h"
 #include "nspawn/start.h"
+#include "nspawn/stop.h"
 
 #define LOCK_FOLDER "/run/systemd/nspawn/locks"
-#define HOST_REBOOT_SIGNAL_OFFSET 5   /* SIGRTMIN+5: systemd reboots */
-#define HOST_POWEROFF_SIGNAL_OFFSET 4 /* SIGRTMIN+4: systemd powers off */
 
 /* How one boot of the container ended. */
 enum outcome { OUTCOME_EXITED, OUTCOME_POWEROFF, OUTCOME_REBOOT, OUTCOME_KILLED };
@@ -162,6 +161,9 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
                 return 0;
         if (r == -EROFS && lock == &run->tree_lock)
                 return 0; /* a tree on a read-only file system has the lock by inode only */
+        if (r != -EBUSY && lock == &run->tree_lock)
+                return failure_set(failure, r, "Cannot make the lock '.#%s.lck' beside '%s': %s.",
+                                   path_basename(run->tree.path), run->tree.path, error_text(r));
         if (r != -EBUSY)
                 return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
         if (holder > 0)
@@ -179,13 +181,13 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
 static int lock_tree(struct run *run, struct failure *failure)
 {
         char *path CLEANUP_FREE = NULL, *inode_path CLEANUP_FREE = NULL;
-        const char *name = path_basename(run->tree.path);
         int r;
 
         if (!run->config->lock_tree)
                 return 0;
-        if (asprintf(&path, "%.*s.#%s.lck", (int) (name - run->tree.path), run->tree.path, name) <
-                    0 ||
+        /* Where the tree is by now, whatever its path leads to: a folder above it may be another's. */
+        if (asprintf(&path, "/proc/self/fd/%d/../.#%s.lck", run->tree.fd,
+                     path_basename(run->tree.path)) < 0 ||
             asprintf(&inode_path, LOCK_FOLDER "/inode-%llu:%llu",
                      (unsigned long long) run->tree.device,
                      (unsigned long long) run->tree.inode) < 0)
@@ -263,6 +265,7 @@ struct boot {
         const struct container_plan *plan;
         struct container container;
         struct process_end end;
+        struct stop stop;
         bool stop_now;        /* we killed it */
         uint64_t watchdog_us; /* 0: nobody watches */
 };
@@ -281,18 +284,49 @@ static void notify(const char *format, ...)
                 (void) notify_send(strbuf_text(&text));
 }
 
-/* The first request goes to the payload, if there is a signal that it understands. */
+/* A terminal in raw mode needs to be told to go to the left. */
+static const char *line_end(const struct boot *b)
+{
+        return b->container.console.raw ? "\r" : "";
+}
+
+static enum step_answer on_stop(const struct boot *b, enum stop_answer answer, const char *text)
+{
+        if (text[0] && answer == STOP_GO_ON)
+                info(b->run, "%s%s", text, line_end(b));
+        else if (text[0])
+                log_warning("%s%s", text, line_end(b));
+        return answer == STOP_KILL ? STOP_NOW : GO_ON;
+}
+
+/* The program runs once the other end of the channel is closed. */
+static bool payload_runs(const struct boot *b)
+{
+        return b->container.channel_fd < 0;
+}
+
+static enum step_answer ask(struct boot *b, enum init_request request)
+{
+        char text[STOP_TEXT_MAX];
+
+        return on_stop(b, stop_begin(&b->stop, &b->container, request, payload_runs(b), text),
+                       text);
+}
+
+static enum step_answer go_on_asking(struct boot *b)
+{
+        char text[STOP_TEXT_MAX];
+
+        return on_stop(b, stop_continue(&b->stop, &b->container, payload_runs(b), text), text);
+}
+
+/* The first request goes to the payload; one that comes while it restarts is the second. */
 static enum step_answer ask_to_stop(struct boot *b)
 {
-        if (b->run->asked_to_stop || b->plan->kill_signal == 0)
+        if (b->run->asked_to_stop)
                 return STOP_NOW;
         b->run->asked_to_stop = true;
-        if (process_signal(b->container.leader_pidfd, b->plan->kill_signal) < 0)
-                return STOP_NOW;
-        /* A terminal in raw mode needs to be told to go to the left. */
-        info(b->run, "Asked the container to shut down. Ask again to kill it.%s",
-             b->container.console.raw ? "\r" : "");
-        return GO_ON;
+        return ask(b, INIT_REQUEST_STOP);
 }
 
 static enum step_answer on_signal(struct boot *b)
@@ -334,22 +368,16 @@ static enum step_answer on_notify(struct boot *b)
 
 static enum step_answer on_console(struct boot *b, const struct pollfd *fds, size_t n)
 {
-        int signo = 0;
-
         switch (console_dispatch(&b->container.console, fds, n)) {
         case CONSOLE_NOTHING:
                 break;
         case CONSOLE_KILL:
                 return STOP_NOW;
         case CONSOLE_POWEROFF:
-                signo = SIGRTMIN + HOST_POWEROFF_SIGNAL_OFFSET;
-                break;
+                return ask(b, INIT_REQUEST_POWEROFF);
         case CONSOLE_REBOOT:
-                signo = SIGRTMIN + HOST_REBOOT_SIGNAL_OFFSET;
-                break;
+                return ask(b, INIT_REQUEST_REBOOT);
         }
-        if (signo != 0)
-                (void) process_signal(b->container.leader_pidfd, signo);
         return GO_ON;
 }
 
@@ -381,12 +409,20 @@ static enum step_answer on_host(struct boot *b)
 
 #define MAX_POLL 8
 
+static int poll_timeout_ms(const struct boot *b)
+{
+        int stop_ms = stop_timeout_ms(&b->stop), watchdog_ms;
+
+        if (b->watchdog_us == 0)
+                return stop_ms;
+        watchdog_ms = (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000));
+        return stop_ms < 0 ? watchdog_ms : MIN_OF(stop_ms, watchdog_ms);
+}
+
 static int supervise(struct boot *b, struct failure *failure)
 {
         struct container *c = &b->container;
         enum step_answer answer = GO_ON;
-        int timeout_ms =
-                b->watchdog_us ? (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000)) : -1;
 
         while (answer == GO_ON) {
                 struct pollfd fds[MAX_POLL] = {
@@ -397,15 +433,17 @@ static int supervise(struct boot *b, struct failure *failure)
                         { .fd = c->scope.helper_fd, .events = POLLIN },
                 };
                 size_t n_console = console_poll(&c->console, fds + 5);
-                int r = poll(fds, 5 + n_console, timeout_ms);
+                int r = poll(fds, 5 + n_console, poll_timeout_ms(b));
 
                 if (r < 0 && errno != EINTR)
                         return failure_set(failure, -errno, "Cannot wait for the container: %s.",
                                            error_text(errno));
                 if (b->watchdog_us)
                         notify("WATCHDOG=1");
-                if (r <= 0)
+                if (r <= 0) {
+                        answer = go_on_asking(b);
                         continue;
+                }
                 if (fds[3].revents) {
                         r = on_channel(b, failure);
                         if (r < 0)
@@ -420,6 +458,8 @@ static int supervise(struct boot *b, struct failure *failure)
                         answer = on_host(b);
                 if (fds[0].revents && answer == GO_ON)
                         answer = on_signal(b);
+                if (answer == GO_ON)
+                        answer = go_on_asking(b);
                 if (fds[1].revents)
                         answer = LEADER_ENDED;
         }
@@ -479,6 +519,8 @@ static void announce_end(const struct boot *b, enum outcome outcome)
 
 /* What a slow reader gets when somebody wants us to end. */
 #define LAST_WORDS_MS 1000
+/* More than the kernel keeps for a socket (net.unix.max_dgram_qlen is 10 or some hundreds). */
+#define LAST_MESSAGES_MAX 4096
 
 /* Waits for a slow reader of the console, unless somebody asks or has asked us to end. */
 static void drain_console(struct boot *b)
@@ -513,7 +555,8 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
                 if (r < 0)
                         return r;
         }
-        while (notify_receive_pending(c->notify_fd))
+        /* Who got a descriptor of the socket out of the container may go on for ever. */
+        for (int i = 0; i < LAST_MESSAGES_MAX && notify_receive_pending(c->notify_fd); i++)
                 (void) on_notify(b);
         *ret = outcome_of(&b->end);
         notify("STOPPING=1\nSTATUS=%s", *ret == OUTCOME_REBOOT && b->plan->config->keep_unit
@@ -599,7 +642,10 @@ static int exit_status(const struct run *run, enum outcome outcome, int status)
         case OUTCOME_EXITED:
                 return status == EXIT_REBOOT ? EXIT_FAILURE : status;
         case OUTCOME_POWEROFF:
-                return EXIT_SUCCESS;
+                /* A command that was cut off did not succeed, however orderly it ended. */
+                return run->asked_to_stop && run->config->start_mode == START_AS_PID2
+                               ? EXIT_FAILURE
+                               : EXIT_SUCCESS;
         case OUTCOME_REBOOT:
                 return run->config->keep_unit ? EXIT_REBOOT : EXIT_FAILURE;
         case OUTCOME_KILLED:
@@ -628,11 +674,11 @@ static int prepare(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = check_host(run, failure);
         if (r >= 0)
+                r = open_signals(run, failure); /* from here on there is something to undo */
+        if (r >= 0)
                 r = lock_tree(run, failure);
         if (r >= 0)
                 r = ids_take(run->config, &run->host, &run->tree, run->machine, &run->ids, failure);
-        if (r >= 0)
-                r = open_signals(run, failure);
         return r;
 }
 

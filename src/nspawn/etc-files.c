@@ -144,6 +144,28 @@ static bool has_content(int fd, const char *text, size_t size)
                memcmp(current, text, size) == 0;
 }
 
+/* Written through one of several names, a file would change under the others as well. */
+static bool has_other_names(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && st.st_nlink > 1;
+}
+
+static int make_anew(int root_fd, const char *path)
+{
+        const char *name;
+        int parent CLEANUP_FD = root_open_parent(root_fd, path, &name);
+        int fd;
+
+        if (parent < 0)
+                return parent;
+        if (unlinkat(parent, name, 0) < 0)
+                return -errno;
+        fd = openat(parent, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        return fd < 0 ? -errno : fd;
+}
+
 static int replace_content(int fd, const char *text, size_t size, uid_t owner)
 {
         int r;
@@ -160,6 +182,7 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
         char *text CLEANUP_FREE = NULL;
         int fd CLEANUP_FD = -1;
         size_t size = 0;
+        bool same;
         int r = read_file_at(AT_FDCWD, source, ETC_FILE_MAX, &text, &size);
 
         if (r < 0) {
@@ -171,8 +194,13 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
                 fd = root_open(root_fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
         if (fd == -ELOOP)
                 return;
+        same = fd >= 0 && has_content(fd, text, size);
+        if (fd >= 0 && !same && has_other_names(fd)) {
+                (void) fd_close(fd);
+                fd = make_anew(root_fd, path);
+        }
         r = fd;
-        if (r >= 0 && !has_content(fd, text, size))
+        if (r >= 0 && !same)
                 r = replace_content(fd, text, size, owner);
         if (r < 0 && r != -EROFS)
                 warn_about("write", path, r);

@@ -21,6 +21,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/settings-load.c %D%/settings-load.h \
 	%D%/settings-merge.c \
 	%D%/start.c %D%/start.h \
+	%D%/stop.c %D%/stop.h \
 	%D%/stub-init.c %D%/stub-init.h \
 	%D%/user-lookup.c %D%/user-lookup.h \
 	$(nspawn_seccomp_sources)

@@ -370,8 +370,8 @@ static int open_target(const struct mount_op *op, int fd)
 }
 
 /*
- * What the first process opens here it leaves open: all of it is close-on-exec, and the exec takes
- * everything at once.
+ * What the first process opens here it leaves open: before it follows names of the tree, everything
+ * is closed at once.
  */
 static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
 {

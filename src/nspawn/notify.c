@@ -80,47 +80,35 @@ int notify_filter(const char *text, char ***forward)
         return ready || status;
 }
 
-/* Who sent it, by the kernel's word; closes what descriptors came along. */
-static pid_t take_sender(struct msghdr *header)
+/* Who sent it, by the kernel's word. */
+static pid_t sender_of(struct msghdr *header)
 {
-        pid_t sender = 0;
-
         for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-                if (c->cmsg_level != SOL_SOCKET)
+                struct ucred credentials;
+
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
                         continue;
-                if (c->cmsg_type == SCM_CREDENTIALS) {
-                        struct ucred credentials;
-
-                        memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
-                        sender = credentials.pid;
-                } else if (c->cmsg_type == SCM_RIGHTS)
-                        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-                                int fd;
-
-                                memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                                (void) fd_close(fd);
-                        }
+                memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+                return credentials.pid;
         }
-        return sender;
+        return 0;
 }
 
 int notify_receive(int fd, pid_t leader, char ***forward)
 {
         char text[MESSAGE_MAX + 1];
-        char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * 253)]
-                __attribute__((aligned(8)));
+        /* With no room for descriptors the kernel does not give us those that a sender attached. */
+        char control[CMSG_SPACE(sizeof(struct ucred))] __attribute__((aligned(8)));
         struct iovec iov = { .iov_base = text, .iov_len = MESSAGE_MAX };
         struct msghdr header = { .msg_iov = &iov,
                                  .msg_iovlen = 1,
                                  .msg_control = control,
                                  .msg_controllen = sizeof(control) };
         ssize_t n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        pid_t sender;
 
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        sender = take_sender(&header);
-        if (sender != leader || header.msg_flags & MSG_TRUNC)
+        if (sender_of(&header) != leader || header.msg_flags & MSG_TRUNC)
                 return 0;
         text[n] = '\0';
         if (strlen(text) != (size_t) n)

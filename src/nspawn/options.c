@@ -250,6 +250,22 @@ static int set_kill_signal(struct container_config *c, const struct setting *s,
         return 0;
 }
 
+static int set_stop_timeout(struct container_config *c, const struct setting *s,
+                            struct failure *failure)
+{
+        uint64_t us;
+
+        if (streq(s->value, "infinity")) {
+                c->stop_timeout_us = UINT64_MAX;
+                return 0;
+        }
+        if (parse_timespan_us(s->value, &us) < 0 || us == 0)
+                return bad_value(s, failure, -EINVAL,
+                                 "give a time such as 30, 1min 30s or infinity");
+        c->stop_timeout_us = us;
+        return 0;
+}
+
 static int set_hostname(struct container_config *c, const struct setting *s,
                         struct failure *failure)
 {
@@ -735,6 +751,8 @@ const struct option_row option_rows[] = {
           "Another name of --uid=" },
         { "kill-signal", 0, TAKES_VALUE, "SIGNAL", "Exec", "KillSignal", 0, GROUP_KILL_SIGNAL,
           set_kill_signal, 0, "What asks the first process to shut down" },
+        { "stop-timeout", 0, TAKES_VALUE, "TIME", "Lifecycle", "StopTimeout", RESETS | TRUSTED, GROUP_NONE,
+          set_stop_timeout, 0, "How long a shutdown may take; default 90s with --boot, else 10s" },
         { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", RESETS, GROUP_NOTIFY_READY,
           set_boolean, AT(notify_ready), "Ready only when the first process says so" },
         { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", RESETS | PLANNED, .help =
@@ -1010,22 +1028,25 @@ bool settings_end_early(const struct settings *s)
         return s->n > 0 && (s->list[s->n - 1].row->flags & OPTION_ENDS);
 }
 
-int settings_apply_early(const struct settings *s, struct container_config *c,
-                         struct failure *failure)
+int settings_apply_early(struct settings *s, struct container_config *c, struct failure *failure)
 {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < s->n; i++)
                 if (s->list[i].row->flags & OPTION_EARLY)
                         r = s->list[i].row->apply(c, &s->list[i], failure);
+        s->early_are_applied = r == 0;
         return r;
 }
 
 int settings_apply(const struct settings *s, struct container_config *c, struct failure *failure)
 {
         for (size_t i = 0; i < s->n; i++) {
-                int r = s->list[i].row->apply(c, &s->list[i], failure);
+                const struct option_row *row = s->list[i].row;
+                int r = 0;
 
+                if (!(row->flags & OPTION_EARLY && s->early_are_applied))
+                        r = row->apply(c, &s->list[i], failure);
                 if (r != 0)
                         return r;
         }

@@ -82,7 +82,8 @@ struct setting {
 struct settings {
         struct setting *list;
         size_t n, size;
-        char **words;                                     /* the payload's command line */
+        char **words; /* the payload's command line */
+        bool early_are_applied;
         bool file_gives_network, argv_gives_capabilities; /* see settings_apply() */
 };
 
@@ -105,9 +106,8 @@ int settings_add_argv(struct settings *s, int argc, char **argv, struct failure 
 /* Whether there is nothing to be run, as for --help. */
 bool settings_end_early(const struct settings *s);
 
-/* Applies those that have to be known before a settings file can be looked for. */
-int settings_apply_early(const struct settings *s, struct container_config *c,
-                         struct failure *failure);
+/* Applies those that have to be known before a settings file can be looked for; only once. */
+int settings_apply_early(struct settings *s, struct container_config *c, struct failure *failure);
 
 /*
  * Applies all settings in order. Returns as setting_apply_fn. A network of its own brings

@@ -164,6 +164,19 @@ static void print_namespaces(struct printer *p, const struct container_plan *pla
                                                      : "the host's");
 }
 
+static void print_stop_timeout(struct printer *p, uint64_t us)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        if (us == UINT64_MAX)
+                strbuf_add(&text, "infinity");
+        else if (us % 1000000)
+                strbuf_addf(&text, "%lluus", (unsigned long long) us);
+        else
+                strbuf_addf(&text, "%llus", (unsigned long long) us / 1000000);
+        print_string(p, "stop-timeout", strbuf_text(&text));
+}
+
 static void print_confinement(struct printer *p, const struct container_plan *plan)
 {
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
@@ -181,6 +194,7 @@ static void print_confinement(struct printer *p, const struct container_plan *pl
         if (plan->kill_signal)
                 signal_name = signal_to_text(plan->kill_signal);
         print_string(p, "kill-signal", signal_name);
+        print_stop_timeout(p, plan->stop_timeout_us);
         print_boolean(p, "notify-ready", plan->config->notify_ready);
 }
 

@@ -34,8 +34,9 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
 
         if (c->private_network)
                 set |= CAP_BIT(CAP_NET_ADMIN);
-        else if (ids->user_namespace && ids->map.base != 0)
-                /* It would be a capability over a network that is not the container's. */
+        else if (ids->user_namespace && (ids->map.base != 0 || c->userns_mode == USERNS_FROM_ROOT))
+                /* It would be a capability over a network that is not the container's. Who asks
+                 * for the host's own ids in so many words may have it. */
                 set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
         return (set | c->capabilities_added) & ~c->capabilities_dropped;
 }
@@ -306,6 +307,17 @@ static void decide_namespaces(const struct container_config *c, struct container
                 plan->namespaces |= CLONE_NEWNET;
 }
 
+/* A system has services to stop; a program has only itself. */
+#define STOP_TIMEOUT_SYSTEM_US UINT64_C(90000000)
+#define STOP_TIMEOUT_PROGRAM_US UINT64_C(10000000)
+
+static uint64_t decide_stop_timeout(const struct container_config *c)
+{
+        if (c->stop_timeout_us > 0)
+                return c->stop_timeout_us;
+        return c->start_mode == START_BOOT ? STOP_TIMEOUT_SYSTEM_US : STOP_TIMEOUT_PROGRAM_US;
+}
+
 static void decide_scope(const struct container_config *c, struct container_plan *plan)
 {
         plan->scope = (struct scope_spec){
@@ -317,7 +329,10 @@ static void decide_scope(const struct container_config *c, struct container_plan
                 .devices = plan->devices,
                 .n_devices = plan->n_devices,
                 .device_policy = !c->keep_unit,
-                .kill_signal = plan->kill_signal,
+                /* PID 1 of the host knows nothing of other ways to stop than a signal. */
+                .kill_signal = plan->kill_signal             ? plan->kill_signal
+                               : c->start_mode == START_BOOT ? SIGRTMIN + 3
+                                                             : 0,
         };
 }
 
@@ -333,9 +348,9 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .uuid = in->tree->machine_id_set ? in->tree->machine_id
                         : c->uuid_set            ? c->uuid
                                                  : in->random_uuid,
-                .kill_signal = c->kill_signal                ? c->kill_signal
-                               : c->start_mode == START_BOOT ? SIGRTMIN + 3
-                                                             : 0,
+                .kill_signal = c->kill_signal,
+                .other_stop_signal = c->start_mode == START_BOOT ? SIGRTMIN + 3 : SIGTERM,
+                .stop_timeout_us = decide_stop_timeout(c),
                 .console = decide_console(c, in->host),
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,

@@ -26,11 +26,13 @@ struct container_plan {
         struct id128 boot_id; /* of the first boot; each reboot gets a new one */
 
         enum start_mode start_mode;
-        char **argv;             /* NULL: a shell, or init with the words */
-        char **environment;      /* of the first process, besides HOME and the like */
-        char *user;              /* NULL: root */
-        char *working_directory; /* NULL: the user's home for a shell, else "/" */
-        int kill_signal;         /* 0: none */
+        char **argv;              /* NULL: a shell, or init with the words */
+        char **environment;       /* of the first process, besides HOME and the like */
+        char *user;               /* NULL: root */
+        char *working_directory;  /* NULL: the user's home for a shell, else "/" */
+        int kill_signal;          /* that was asked for; 0: the init's own way */
+        int other_stop_signal;    /* for a first process of which nothing is known */
+        uint64_t stop_timeout_us; /* from the request to the end; UINT64_MAX: no limit */
         enum console_mode console;
 
         bool user_namespace;

@@ -136,7 +136,7 @@ static int add_line(struct reader *r, struct settings_file *file, struct setting
                                    "The settings file '%s' has more than %d lines that mean "
                                    "something. Shorten it.",
                                    r->path, SETTINGS_LINES_MAX);
-        if (file->n == r->size) {
+        if (!file->lines || file->n == r->size) {
                 size_t size = r->size ? 2 * r->size : 32;
                 struct settings_line *grown = realloc(file->lines, size * sizeof(*grown));
 

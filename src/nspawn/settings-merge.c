@@ -366,7 +366,7 @@ static int check(struct merge *m)
                         return out_of_memory(m);
                 m->unsupported[i] = r == -EOPNOTSUPP;
                 if (r < 0 && r != -EOPNOTSUPP) {
-                        warn(m, "%s The line is ignored.", failure.text);
+                        warn(m, "%s This is ignored.", failure.text);
                         drop(m, i);
                 }
         }

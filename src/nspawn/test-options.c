@@ -108,7 +108,7 @@ static void test_table(void **state)
                 if (row->field >= sizeof(struct container_config))
                         fail_msg("--%s is set outside of the configuration", row->name);
                 if (row->section && !streq(row->section, "Exec") && !streq(row->section, "Files") &&
-                    !streq(row->section, "Network"))
+                    !streq(row->section, "Network") && !streq(row->section, "Lifecycle"))
                         fail_msg("section '%s' of --%s", row->section, row->name);
                 if (row->name)
                         assert_int_equal(strspn(row->name, "abcdefghijklmnopqrstuvwxyz0123456789-"),
@@ -367,6 +367,9 @@ static char *describe(const struct container_config *c, size_t field)
         case offsetof(struct container_config, kill_signal):
                 strbuf_addf(&b, "%d", c->kill_signal);
                 break;
+        case offsetof(struct container_config, stop_timeout_us):
+                strbuf_addf(&b, "%llu", (unsigned long long) c->stop_timeout_us);
+                break;
         case offsetof(struct container_config, uuid):
                 id128_to_plain(&c->uuid, uuid);
                 strbuf_add(&b, c->uuid_set ? uuid : "none");
@@ -485,6 +488,10 @@ static void test_good_values(void **state)
                 { "--kill-signal=SIGTERM", OTHER(kill_signal), "15" },
                 { "--kill-signal=9", OTHER(kill_signal), "9" },
                 { "--kill-signal=RTMIN+3", OTHER(kill_signal), "37" },
+                { "", OTHER(stop_timeout_us), "0" },
+                { "--stop-timeout=5", OTHER(stop_timeout_us), "5000000" },
+                { "--stop-timeout=1min 30s", OTHER(stop_timeout_us), "90000000" },
+                { "--stop-timeout=infinity", OTHER(stop_timeout_us), "18446744073709551615" },
                 { "--notify-ready=yes", BOOLEAN(notify_ready), "yes" },
                 { "--notify-ready=yes|--notify-ready=no", BOOLEAN(notify_ready), "no" },
 
@@ -631,6 +638,10 @@ static void test_bad_values(void **state)
                 { "--kill-signal=", -EINVAL, "SIGTERM" },
                 { "--kill-signal=0", -EINVAL, "SIGTERM" },
                 { "--kill-signal=65", -EINVAL, "SIGTERM" },
+                { "--stop-timeout=", -EINVAL, "1min 30s" },
+                { "--stop-timeout=0", -EINVAL, "1min 30s" },
+                { "--stop-timeout=-1", -EINVAL, "1min 30s" },
+                { "--stop-timeout=never", -EINVAL, "'--stop-timeout=never'" },
                 { "--kill-signal=SIGNONE", -EINVAL, "'--kill-signal=SIGNONE'" },
                 { "--notify-ready=", -EINVAL, "yes or no" },
                 { "--notify-ready=maybe", -EINVAL, "yes or no" },

@@ -336,6 +336,7 @@ static void test_identity(void **state)
                 { "-a", false, 0x11, "web", 0 },
                 { "--kill-signal=TERM", false, 0x11, "web", SIGTERM },
                 { "-b|--kill-signal=TERM", false, 0x11, "web", SIGTERM },
+                { "-b", false, 0x11, "web", 0 },
         };
         WORLD(boot, "-b|x|y");
 
@@ -353,11 +354,13 @@ static void test_identity(void **state)
                 assert_string_equal(w.plan.machine, "web");
                 assert_string_equal(w.plan.scope.machine, "web");
                 assert_int_equal(w.plan.boot_id.bytes[0], 0x22);
-                assert_int_equal(w.plan.scope.kill_signal, w.plan.kill_signal);
-                assert_null(w.plan.argv);
+                if (w.plan.kill_signal)
+                        assert_int_equal(w.plan.scope.kill_signal, w.plan.kill_signal);
         }
         build(&boot);
-        assert_int_equal(boot.plan.kill_signal, SIGRTMIN + 3);
+        assert_int_equal(boot.plan.scope.kill_signal, SIGRTMIN + 3);
+        assert_int_equal(boot.plan.other_stop_signal, SIGRTMIN + 3);
+        assert_int_equal(boot.plan.stop_timeout_us, 90000000);
         assert_int_equal(boot.plan.start_mode, START_BOOT);
         assert_string_equal(boot.plan.argv[0], "x");
         assert_string_equal(boot.plan.argv[1], "y");
@@ -1284,14 +1287,14 @@ static void test_print(void **state)
 {
         static const struct {
                 const char *line;
-                const char *words[5]; /* in the text form */
+                const char *words[6]; /* in the text form */
         } rows[] = {
                 { "",
                   { "machine: web\n", "directory: /srv/tree\n", "machine-id: random\n",
                     "mode: command\n", "id-map: the host's ids\n" } },
                 { "-b|--bind=/a\"b:/c\\d|--private-network",
                   { "mode: boot\n", "(--bind=/a\"b:/c\\d)", "network: private",
-                    "kill-signal: SIGRTMIN+3\n", "working-directory: /\n" } },
+                    "kill-signal: -\nstop-timeout: 90s\n", "working-directory: /\n" } },
                 { "-U|--uuid=44444444444444444444444444444444|-EA=x\ny|-EZ=\xff\x01",
                   { "id-map: 0 524288 65536\n", "ownership: auto: map", "id-mapped",
                     "machine-id: 44444444-4444-4444-4444-444444444444\n", "A=x" } },
@@ -1300,7 +1303,10 @@ static void test_print(void **state)
                     "console: read-only\n" } },
                 { "-P|--keep-unit|--register=no|-u|joe|--rlimit=CORE=5",
                   { "console: pipe\n", "user: joe\n", "CORE=5:5\n", "register: no\n",
-                    "NPROC=the host's\n" } },
+                    "NPROC=the host's\n", "stop-timeout: 10s\n" } },
+                { "--kill-signal=USR1|--stop-timeout=1500ms",
+                  { "kill-signal: SIGUSR1\nstop-timeout: 1500000us\n" } },
+                { "-b|--stop-timeout=infinity", { "stop-timeout: infinity\n" } },
         };
 
         (void) state;
@@ -1315,7 +1321,7 @@ static void test_print(void **state)
                         build(&w);
                         plan_print(&w.plan, &text);
                         assert_true(strbuf_ok(&text));
-                        for (size_t j = 0; j < ARRAY_SIZE(rows[i].words); j++)
+                        for (size_t j = 0; j < ARRAY_SIZE(rows[i].words) && rows[i].words[j]; j++)
                                 if (!strstr(strbuf_text(&text), rows[i].words[j]))
                                         fail_msg("row %zu: no '%s' in:\n%s", i, rows[i].words[j],
                                                  strbuf_text(&text));

@@ -5,6 +5,7 @@ src_shared_libshared_a_SOURCES = \
 	%D%/host-keep.c \
 	%D%/host-native.c \
 	%D%/host-systemd.c %D%/host-scope.h \
+	%D%/init-kind.c %D%/init-kind.h \
 	%D%/names.c %D%/names.h \
 	%D%/property.c %D%/property.h
 
@@ -17,12 +18,16 @@ host_scope_LDADD = src/shared/libshared.a src/basic/libbasic.a $(SDBUS_LIBS)
 
 if HAVE_CMOCKA
 shared_tests = \
+	src/shared/test-init-kind \
 	src/shared/test-names \
 	src/shared/test-property
 shared_root_tests = \
 	src/shared/test-host-root
 check_PROGRAMS += $(shared_tests) $(shared_root_tests)
 TESTS += $(shared_tests) $(shared_root_tests)
+src_shared_test_init_kind_SOURCES = %D%/test-init-kind.c
+src_shared_test_init_kind_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_shared_test_init_kind_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)
 src_shared_test_names_SOURCES = %D%/test-names.c
 src_shared_test_names_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_shared_test_names_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)

@@ -251,6 +251,20 @@ class NotifySocket:
         os.unlink(self.path)
 
 
+# Settings files --------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def settings_file(path, text):
+    """A settings file; folders that it needs stay, as the host's own programs would leave them."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 # Trees -----------------------------------------------------------------------------------------
 
 def copy_tree(source, target):

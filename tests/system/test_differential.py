@@ -14,7 +14,8 @@ import pytest
 import harness
 from harness import lines_of, run
 
-NAME = "differs"
+# Settings files of the host are named after it, so it is ours alone.
+NAME = f"differs-{harness.TAG}"
 UUID = "0123456789abcdef0123456789abcdef"
 TABLES = harness.TOP / "docs/COMPATIBILITY.md"
 
@@ -286,6 +287,47 @@ def test_view(busybox, cgroup, view):
     compare(stock, ours)
 
 
+# The same from a settings file: its text, and what the command line says besides.
+SETTINGS_VIEWS = {
+    "private network": ("[Network]\nPrivate=yes\n", []),
+    "read-only": ("[Files]\nReadOnly=yes\n", []),
+    "users fixed": ("[Exec]\nPrivateUsers=1572864\n[Files]\nPrivateUsersOwnership=off\n", []),
+    "users identity": ("[Exec]\nPrivateUsers=identity\n", []),
+    "users of the root": ("[Exec]\nPrivateUsers=1\n", []),
+    "ownership alone": ("[Files]\nPrivateUsersOwnership=off\n", ["-U", "--settings=override"]),
+    "no new privileges": ("[Exec]\nNoNewPrivileges=yes\n", []),
+    "mounts": ("[Files]\nTemporaryFileSystem=/mnt:size=1m\nBind=/usr/share:/srv/a\n"
+               "BindReadOnly=/usr/lib:/srv/b\n", []),
+    "mounts, masked": ("[Files]\nTemporaryFileSystem=/mnt:size=1m\n", ["--tmpfs=/srv"]),
+    "mounts, overridden": ("[Files]\nTemporaryFileSystem=/mnt:size=1m\n",
+                           ["--tmpfs=/srv", "--settings=override"]),
+    "capabilities": ("[Exec]\nCapability=CAP_SYS_TIME CAP_SYSLOG\nDropCapability=CAP_MKNOD\n", []),
+    "capabilities on top": ("[Exec]\nCapability=CAP_CHOWN\nDropCapability=CAP_KILL\n",
+                            ["--drop-capability=CAP_CHOWN,CAP_MKNOD", "--settings=override"]),
+    "network beside capabilities": ("[Network]\nPrivate=yes\n", ["--drop-capability=CAP_KILL"]),
+    "network taken back": ("[Network]\nPrivate=no\n", ["--private-network", "--settings=override"]),
+    "limits": ("[Exec]\nLimitNOFILE=123:456\nLimitCORE=infinity\nLimitAS=1G\nLimitCPU=2min\n", []),
+    "limits, masked": ("[Exec]\nLimitNOFILE=123:456\nLimitCORE=1M\n", ["--rlimit=NOFILE=50"]),
+    "words": ("[Exec]\nEnvironment=A=b \"C=d e\" F=g\"h i\"\nHostname=front\n"
+              "WorkingDirectory=/usr\nMachineID=fedcba98765432100123456789abcdef\n", []),
+    "words, overridden": ("[Exec]\nEnvironment=A=b\nHostname=front\nMachineID=" + UUID[::-1],
+                          ["-E", "C=d", "--hostname=mine", "--settings=override"]),
+    "taken back": ("[Exec]\nEnvironment=A=b\nEnvironment=\nHostname=x\nHostname=\n"
+                   "NoNewPrivileges=yes\nNoNewPrivileges=\n[Files]\nReadOnly=yes\nReadOnly=\n", []),
+    "filter": ("[Exec]\nSystemCallFilter=@keyring\nSystemCallFilter=~@chown\n", []),
+    "continued": ("[Exec]\nEnvironment=A=1 \\\n# no \\\n  B=2\n\nEnvironment=C=3", []),
+}
+
+
+@pytest.mark.parametrize("view", SETTINGS_VIEWS)
+def test_settings_view(busybox, cgroup, view):
+    text, args = SETTINGS_VIEWS[view]
+    with harness.settings_file(f"/run/systemd/nspawn/{NAME}.nspawn", text):
+        stock = look(harness.STOCK, busybox, args, cgroup)
+        ours = look(harness.LAUNCHER, busybox, args, cgroup)
+    compare(stock, ours)
+
+
 # Exit status -----------------------------------------------------------------------------------
 
 SH = ["sh", "-c"]
@@ -336,6 +378,48 @@ def test_exit_status(busybox, cgroup, args):
         result = run(*own, "-D", busybox, *args, launcher=launcher, keep_unit=True, cgroup=cgroup)
         status[launcher] = str(result.returncode)
     compare({case_name(args): status[harness.STOCK]}, {case_name(args): status[harness.LAUNCHER]})
+
+
+# Lines of a settings file, and words of the command line behind "--".
+SETTINGS_CASES = [
+    "[Exec", "[Exec]x", "[Foo]|User=nosuchuser", "[X-Foo]|User=nosuchuser", "User=nosuchuser",
+    "[Exec]|User", "[Exec]|=x", "[Exec]|Unknown=1", "[Exec]|X-User=1", "[Exec]|A=\udcff",
+    "[Exec]|User=nosuchuser", "[Exec]|User=nosuchuser|User=", "[Exec]|User=nosuchuser|User=root",
+    "[Exec]|Boot=maybe", "[Exec]|Boot=", "[Exec]|Boot=no|Parameters=sh -c 'exit 5'",
+    "[Exec]|ProcessTwo=yes|Boot=yes|Parameters=sh -c 'exit $$'",
+    "[Exec]|Boot=no|Parameters=sh -c 'exit 5'|-- true",
+    "[Exec]|Boot=no|Parameters=sh -c 'exit 5'|-- --settings=override true",
+    "[Exec]|Parameters=sh -c 'exit 5'|-- --settings=override true",
+    "[Exec]|Boot=no|Parameters=sh -c|Parameters='exit 6'", "[Exec]|Boot=no|Parameters=true 'x",
+    "[Exec]|KillSignal=nosuch", "[Exec]|KillSignal=", "[Exec]|KillSignal=help",
+    "[Exec]|WorkingDirectory=/no/such", "[Exec]|WorkingDirectory=rel", "[Exec]|Hostname=-x",
+    "[Exec]|MachineID=0", "[Exec]|NotifyReady=x", "[Exec]|NoNewPrivileges=x",
+    "[Exec]|PrivateUsers=x", "[Exec]|PrivateUsers=5:0", "[Exec]|Capability=CAP_X",
+    "[Exec]|DropCapability=CAP_CHOWN,CAP_KILL", "[Exec]|LimitNOFILE=2:1", "[Exec]|LimitNOFILE=",
+    "[Exec]|LimitNOSUCH=1", "[Exec]|SystemCallFilter=nosuch", "[Exec]|Environment='a",
+    "[Files]|ReadOnly=x", "[Files]|Bind=", "[Files]|Bind=/etc:b", "[Files]|Bind=/no/such",
+    "[Files]|TemporaryFileSystem=x", "[Files]|PrivateUsersOwnership=x",
+    "[Files]|PrivateUsersOwnership=yes", "[Files]|PrivateUsersChown=x", "[Network]|Private=x",
+    "[Network]|Private=yes|-- --settings=no true", "-- --settings=maybe true", "-- --settings= true",
+]
+
+
+@pytest.mark.parametrize("case", SETTINGS_CASES, ids=lambda case: case.encode(errors="replace").decode())
+def test_settings_status(busybox, cgroup, case):
+    lines, _, words = case.partition("-- ")
+    runs_by_itself = "Parameters=" in lines and not words
+    args = words.split() if words else [] if runs_by_itself else ["true"]
+    status = {}
+    path = f"/run/systemd/nspawn/{NAME}.nspawn"
+    for launcher in (harness.STOCK, harness.LAUNCHER):
+        own = [] if launcher == harness.STOCK else ["--register=no"]
+        with harness.settings_file(path, "") as file:
+            file.write_bytes(lines.replace("|", "\n").encode(errors="surrogateescape") + b"\n")
+            result = run(*own, "-M", NAME, "-D", busybox, *args, launcher=launcher, keep_unit=True,
+                         cgroup=cgroup)
+        status[launcher] = str(result.returncode)
+    name = "exit settings " + case
+    compare({name: status[harness.STOCK]}, {name: status[harness.LAUNCHER]})
 
 
 @pytest.mark.ours

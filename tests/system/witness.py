@@ -1,8 +1,15 @@
 """The clean-up witness: what the host looks like, as far as a launcher can change it.
 
-Two pictures are compared. A thing that is in the second and not in the first was left behind.
+Two pictures are compared. A thing that is in the second and not in the first was left behind. Every
+thing is a line of text, so that the one that is left can be named in the failure of the test.
+
+A new kind of thing is a function that gives the lines, a row in ASPECTS, and a leftover made on
+purpose in test_witness.py. All together should stay below 60 ms: it is done twice for each test.
 """
 
+import contextlib
+import ctypes
+import functools
 import os
 import pathlib
 import re
@@ -20,74 +27,229 @@ PERMANENT = re.compile(
 PERMANENT_CGROUP = re.compile(r"(/machine\.slice|/supervisor|/payload)$")
 # What others on this host may do at any time.
 FOREIGN_TEMPORARY = re.compile(r"^(pytest-|tmp|ccache|cc[A-Za-z0-9]{6}|bash_jobs|systemd-private-|stead-(bench|plan|staged))")
+# Our programs on the host's side: the supervisor, what it runs, and daemons.
+OUR_PROGRAMS = {"nspawn", "systemd-nspawn", "host-scope", "seccomp-compile", "machined",
+                "stead-machined", "systemd-machined"}
+BUILD = os.path.dirname(os.path.realpath(harness.LAUNCHER)) + "/"
+TREES = str(harness.STATE / "work" / harness.TAG)
+# Where our lock files are.
+LOCK_FOLDERS = ("/run/systemd/nspawn/locks", "/run/systemd/nspawn-uid", "/run/stead/locks",
+                "/run/stead/uid", "/run/stead/seccomp")
+# Settings of the kernel that a network with its own addresses, or a machine's limits, may need.
+SETTINGS = [pathlib.Path("/proc/sys", name) for name in (
+    "net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv4/conf/default/forwarding",
+    "net/ipv4/conf/all/route_localnet", "net/ipv4/conf/all/rp_filter",
+    "net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding",
+    "net/ipv6/conf/all/disable_ipv6", "net/bridge/bridge-nf-call-iptables",
+    "kernel/hostname", "kernel/domainname", "kernel/core_pattern", "kernel/dmesg_restrict",
+    "kernel/printk", "kernel/unprivileged_userns_clone", "user/max_user_namespaces",
+    "fs/nr_open", "fs/mqueue/queues_max", "fs/inotify/max_user_instances")]
 
 
-def mounts():
-    found = set()
-    for line in harness.read("/proc/self/mountinfo").splitlines():
+def read_or_nothing(path):
+    with contextlib.suppress(OSError):
+        return harness.read(path)
+    return ""
+
+
+def link_of(path):
+    with contextlib.suppress(OSError):
+        return os.readlink(path)
+    return ""
+
+
+def list_folder(folder):
+    with contextlib.suppress(OSError):
+        return os.listdir(folder)
+    return []
+
+
+# Processes -------------------------------------------------------------------------------------
+
+class Process:
+    """One process of the host, of which only what is asked for is read."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.folder = f"/proc/{pid}"
+
+    @functools.cached_property
+    def words(self):
+        return read_or_nothing(f"{self.folder}/cmdline").split("\0")
+
+    @functools.cached_property
+    def program(self):
+        return link_of(f"{self.folder}/exe")
+
+    @functools.cached_property
+    def namespace(self):
+        return link_of(f"{self.folder}/ns/mnt")
+
+    @functools.cached_property
+    def born(self):
+        """With the number it names a process for all times."""
+        fields = read_or_nothing(f"{self.folder}/stat").rpartition(")")[2].split()
+        return fields[19] if len(fields) > 19 else "?"
+
+    @property
+    def text(self):
+        return f"process {self.pid} ({self.born}): {' '.join(self.words).strip()}"
+
+    def is_program_of_ours(self):
+        return bool(self.words[0]) and (os.path.basename(self.words[0]) in OUR_PROGRAMS
+                                        or self.program.startswith(BUILD))
+
+    def descriptors(self):
+        """What it has open: how often which kind of thing."""
+        count = {}
+        for name in list_folder(f"{self.folder}/fd"):
+            if target := re.sub(r":\[\d+\]$", "", link_of(f"{self.folder}/fd/{name}")):
+                count[target] = count.get(target, 0) + 1
+        return count
+
+
+class Picture:
+    """What several aspects need is read once."""
+
+    def __init__(self):
+        self.here = link_of("/proc/self/ns/mnt")
+        self.processes = [Process(int(name)) for name in os.listdir("/proc")
+                          if name.isdigit() and int(name) != os.getpid()]
+        self.ours = [process for process in self.processes if process.is_program_of_ours()]
+
+    def mount_tables(self):
+        """Of each mount namespace that ours and this process are in; a payload's is its own affair."""
+        tables = {self.here: "/proc/self/mountinfo"}
+        for process in self.ours:
+            tables.setdefault(process.namespace, f"{process.folder}/mountinfo")
+        tables.pop("", None)
+        return {namespace: read_or_nothing(path) for namespace, path in tables.items()}
+
+
+def mount_lines(table):
+    for line in table.splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(), right.split()
-        found.add(f"{fields[4]} {kind[0]} {fields[3]}")
+        yield f"{fields[4]} {kind[0]} {fields[3]} from {kind[1]}"
+
+
+def mounts(picture):
+    found = set()
+    for namespace, table in picture.mount_tables().items():
+        where = "" if namespace == picture.here else f" in {namespace}"
+        lines = list(mount_lines(table))
+        # Several on one place hide each other.
+        found.update(f"{line}{where} #{lines[:index].count(line)}"
+                     for index, line in enumerate(lines))
     return found
 
 
-def links():
-    return set(os.listdir("/sys/class/net"))
+def processes(picture):
+    """Our programs, and whatever runs on a tree of a test."""
+    found = {process.text for process in picture.ours}
+    tables = {"": "", picture.here: ""}
+    for process in picture.processes:
+        # A process of the host sees the mounts of fixtures too; a payload sees them as its root.
+        if process.namespace not in tables:
+            tables[process.namespace] = read_or_nothing(f"{process.folder}/mountinfo")
+        if TREES in tables[process.namespace]:
+            found.add(f"{process.text} on a tree in {TREES}")
+    return found
 
 
-def addresses():
+def descriptors(picture):
+    """Of processes that go on running, such as daemons, and of this one: they must not get more.
+
+    A process that is new has new ones; that is one line more about something that is left anyway.
+    """
+    found = set()
+    for process in [*picture.ours, Process(os.getpid())]:
+        for target, count in process.descriptors().items():
+            found.update(f"{target} #{number} open in {process.text}" for number in range(count))
+    return found
+
+
+def locks(_picture):
+    """On files of ours. Who has a lock of an open file is not told, but on which file."""
+    places = {}
+    tops = [*LOCK_FOLDERS, *(os.path.join(TREES, name) for name in list_folder(TREES)),
+            *cgroup_folders(harness.TAG)]
+    for top in tops:
+        for path in [top, *(os.path.join(top, name) for name in list_folder(top))]:
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                places[f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+                       f":{status.st_ino}"] = path
+    found = set()
+    for line in harness.read("/proc/locks").splitlines():
+        _, kind, _, mode, _, inode, *_ = line.replace("-> ", "").split()
+        if inode in places:
+            found.add(f"{kind} lock ({mode}) on {places[inode]}")
+    return found
+
+
+# The network -----------------------------------------------------------------------------------
+
+def output_of(*command):
     try:
-        text = subprocess.run(["ip", "-o", "addr", "show"], stdout=subprocess.PIPE, text=True,
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                               check=False).stdout
     except FileNotFoundError:
+        return ""
+
+
+def links(_picture):
+    return set(list_folder("/sys/class/net"))
+
+
+def addresses(_picture):
+    return {re.sub(r"\\.*", "", line).strip()
+            for line in output_of("ip", "-o", "addr", "show").splitlines()}
+
+
+def packet_rules(_picture):
+    """Each rule with the table and chain that it is in."""
+    if not os.path.exists("/proc/sys/net/netfilter"):
         return set()
-    return {re.sub(r"\\.*", "", line).strip() for line in text.splitlines()}
+    found, table, block = set(), "", ""
+    # Counters and time limits run on by themselves.
+    for line in output_of("nft", "--stateless", "list", "ruleset").splitlines():
+        words = line.strip()
+        if words.startswith("table "):
+            table, block = words.rstrip(" {"), ""
+        elif words.endswith("{"):
+            block = words.rstrip(" {")
+        found.add(f"{table}: {block}: {words}" if block else f"{table}: {words}")
+    return {line for line in found if not line.endswith(("}", ": "))}
 
 
-def cgroups():
-    found = set()
+def network_namespaces(_picture):
+    return {f"/run/netns/{name}" for name in list_folder("/run/netns")}
+
+
+# Control groups, devices, files ----------------------------------------------------------------
+
+def cgroup_folders(mark=""):
     roots = [line.split()[4] for line in harness.read("/proc/self/mountinfo").splitlines()
              if re.search(r" - cgroup2? ", line)]
     for root in roots:
         for folder, _, _ in os.walk(root):
-            if not PERMANENT_CGROUP.search(folder):
-                found.add(folder)
-    return found
+            if mark in folder:
+                yield folder
 
 
-def processes():
-    """Launchers, and whatever runs on a tree of a test."""
-    found = set()
-    mark = str(harness.STATE / "work" / harness.TAG)
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
-            continue
-        try:
-            words = harness.read(f"/proc/{entry}/cmdline").split("\0")
-            inside = mark in harness.read(f"/proc/{entry}/mountinfo")
-        except OSError:
-            continue
-        launcher = os.path.basename(words[0]) in ("nspawn", "systemd-nspawn")
-        # A process of the host sees the mounts of fixtures too; a payload sees them as its root.
-        root = inside and os.stat("/proc/self/ns/mnt").st_ino != namespace_of(entry)
-        if launcher or root:
-            found.add(f"process {entry}: {' '.join(words).strip()}")
-    return found
+def cgroups(_picture):
+    return {folder for folder in cgroup_folders() if not PERMANENT_CGROUP.search(folder)}
 
 
-def namespace_of(pid):
-    try:
-        return os.stat(f"/proc/{pid}/ns/mnt").st_ino
-    except OSError:
-        return os.stat("/proc/self/ns/mnt").st_ino
+def block_devices(_picture):
+    found = {f"loop device for {read_or_nothing(path).strip()}"
+             for path in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")}
+    return found | {f"mapped device {read_or_nothing(path).strip()}"
+                    for path in pathlib.Path("/sys/block").glob("dm-*/dm/name")}
 
 
-def loop_devices():
-    return {f"loop device for {path.read_text().strip()}"
-            for path in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")}
-
-
-def run_files():
+def run_files(_picture):
     found = set()
     for top in ("/run/stead", "/run/systemd"):
         for folder, folders, files in os.walk(top):
@@ -100,26 +262,75 @@ def run_files():
             or re.match(r"/run/systemd/(nspawn|machines)", path)}
 
 
-def temporary_files():
+def temporary_files(_picture):
     return {os.path.join(folder, name)
-            for folder in ("/tmp", "/var/tmp") for name in os.listdir(folder)
-            if not FOREIGN_TEMPORARY.match(name)}
+            for folder in ("/tmp", "/var/tmp", "/dev/shm", "/var/lib/machines", "/run/machines")
+            for name in list_folder(folder) if not FOREIGN_TEMPORARY.match(name)}
+
+
+def settings(_picture):
+    return {f"{path} is {read_or_nothing(path).strip()}" for path in SETTINGS if path.exists()}
+
+
+# Communication ---------------------------------------------------------------------------------
+
+# Numbers that are the same on all architectures (kernel's syscall.tbl).
+FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
+CLOSE_ON_EXEC, CMD_CREATE = 1, 6
+
+
+@functools.cache
+def mqueue_folder():
+    """The message queues' file system, mounted nowhere; most hosts have it at /dev/mqueue, not all."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    context = libc.syscall(FSOPEN, b"mqueue", CLOSE_ON_EXEC)
+    if context < 0:
+        return None
+    try:
+        if libc.syscall(FSCONFIG, context, CMD_CREATE, None, None, 0) < 0:
+            return None
+        fd = libc.syscall(FSMOUNT, context, CLOSE_ON_EXEC, 0)
+    finally:
+        os.close(context)
+    return None if fd < 0 else os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECTORY)
+
+
+def message_queues(_picture):
+    folder = mqueue_folder()
+    return set() if folder is None else {f"message queue /{name}" for name in os.listdir(folder)}
+
+
+def sysv_objects(_picture):
+    found = set()
+    for kind in ("shm", "sem", "msg"):
+        for line in read_or_nothing(f"/proc/sysvipc/{kind}").splitlines()[1:]:
+            found.add(f"{kind} key {line.split()[0]} id {line.split()[1]}")
+    return found
 
 
 ASPECTS = {
     "mounts": mounts,
     "network links": links,
     "addresses": addresses,
+    "packet rules": packet_rules,
+    "network namespaces": network_namespaces,
     "control groups": cgroups,
     "processes": processes,
-    "loop devices": loop_devices,
+    "descriptors": descriptors,
+    "locks": locks,
+    "block devices": block_devices,
     "run-time files": run_files,
     "temporary files": temporary_files,
+    "kernel settings": settings,
+    "message queues": message_queues,
+    "shared memory, semaphores": sysv_objects,
 }
 
 
 def look():
-    return {name: take() for name, take in ASPECTS.items()}
+    message_queues(None)  # its own descriptor is not to be counted
+    picture = Picture()
+    return {name: take(picture) for name, take in ASPECTS.items()}
 
 
 # Somebody's own host is used for other things, too, and they come and go while tests run. There only
@@ -127,14 +338,17 @@ def look():
 EVERYTHING = os.environ.get("STEAD_WITNESS", "all" if harness.IN_CI else "own") == "all"
 
 
-def is_ours(thing):
-    return EVERYTHING or harness.TAG in thing or bool(
-        re.match(r"(/var)?/tmp/[^/]*(stead|nspawn)", thing))
+def is_ours(thing, everything=None):
+    if everything is None:
+        everything = EVERYTHING
+    return everything or harness.TAG in thing or BUILD in thing or f"process {os.getpid()} " in thing \
+        or bool(re.match(r"(/var)?/tmp/[^/]*(stead|nspawn)", thing))
 
 
-def left_behind(before):
+def left_behind(before, everything=None):
     now = look()
-    left = {name: sorted(filter(is_ours, now[name] - before[name])) for name in ASPECTS}
+    left = {name: sorted(thing for thing in now[name] - before[name] if is_ours(thing, everything))
+            for name in ASPECTS}
     if harness.IS_STOCK:
         # Known: it leaves its tunnel folder where /run is no tmpfs, and its v1 groups.
         del left["run-time files"], left["control groups"]
