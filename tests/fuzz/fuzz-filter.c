@@ -7,8 +7,8 @@
 #include "nspawn/seccomp-groups.h"
 
 /*
- * The first eight bytes are the capabilities, each line behind them is a term of the system call
- * filter. The program has to be one that the kernel takes, and has to do what the terms say.
+ * The first eight bytes are the capabilities, of which the highest bit chooses the architecture;
+ * each line behind them is a term of the system call filter. The program has to be one that the kernel takes, and has to do what the terms say.
  */
 
 static size_t target_of(const struct sock_filter *program, size_t at, uint32_t value)
@@ -49,18 +49,19 @@ static uint32_t verdict(const struct sock_filter *program, size_t n, const struc
 }
 
 /* A call that a term denies by its name is denied, whatever the other terms say. */
-static void try_denied(char *const *terms, const struct sock_filter *program, size_t n)
+static void try_denied(const struct seccomp_build_input *input, const struct sock_filter *program,
+                       size_t n)
 {
         char word[SECCOMP_WORD_MAX];
 
-        STRV_FOREACH(term, terms)
+        STRV_FOREACH(term, input->terms)
         {
                 const char *words = *term + 1;
 
                 while ((*term)[0] == '~' && seccomp_next_word(&words, word)) {
-                        struct seccomp_data data = { .arch = SCMP_ARCH_X86_64 };
+                        struct seccomp_data data = { .arch = input->native };
 
-                        data.nr = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, word);
+                        data.nr = seccomp_syscall_resolve_name_arch(input->native, word);
                         if (data.nr >= 0)
                                 FUZZ_CHECK(verdict(program, n, &data) ==
                                            (SECCOMP_RET_ERRNO | EPERM));
@@ -82,19 +83,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 memcpy(&input.retained_caps, data, n);
         FUZZ_CHECK(strv_split(text, "\n", &terms) == 0);
         input.terms = terms;
+        if (input.retained_caps >> 63)
+                input.native = SCMP_ARCH_AARCH64;
         r = seccomp_build(&input, &program, &length, &unknown);
         FUZZ_CHECK(r == 0 || r == -E2BIG);
         if (r < 0)
                 return 0;
         FUZZ_CHECK(length > 0 && length <= BPF_MAXINSNS);
         for (int nr = -1; nr < 512; nr++) {
-                const struct seccomp_data call = { .arch = SCMP_ARCH_X86_64, .nr = nr };
+                const struct seccomp_data call = { .arch = input.native, .nr = nr };
                 uint32_t answer = verdict(program, length, &call);
 
                 FUZZ_CHECK(answer == SECCOMP_RET_ALLOW || answer == (SECCOMP_RET_ERRNO | EPERM) ||
                            answer == (SECCOMP_RET_ERRNO | ENOSYS));
         }
-        try_denied(terms, program, length);
+        try_denied(&input, program, length);
         STRV_FOREACH(word, unknown)
         FUZZ_CHECK(**word && !strchr(*word, ' '));
         return 0;

@@ -1,6 +1,7 @@
 # One program for each parser of foreign bytes. With --enable-fuzzing they have libFuzzer's main(),
 # see run; without it "make check" feeds them with the files of seeds/NAME.
 fuzzers = \
+	tests/fuzz/fuzz-acl \
 	tests/fuzz/fuzz-channel \
 	tests/fuzz/fuzz-env-file \
 	tests/fuzz/fuzz-filter \
@@ -23,6 +24,9 @@ fuzz_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a src/shared/li
 	src/basic/libbasic.a
 fuzz_ldflags = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
+tests_fuzz_fuzz_acl_SOURCES = %D%/fuzz-acl.c $(fuzz_common)
+tests_fuzz_fuzz_acl_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_acl_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_channel_SOURCES = %D%/fuzz-channel.c $(fuzz_common)
 tests_fuzz_fuzz_channel_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_channel_LDFLAGS = $(fuzz_ldflags)
