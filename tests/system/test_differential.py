@@ -217,8 +217,10 @@ OF_PID_1 = ("environment ", "status ", "limit ", "other command", "other name", 
             "other oom", "other personality", "other session")
 
 
-def facts_of(text, stub):
+def facts_of(text, stub, boot):
     facts = all_facts(sections(text))
+    if boot:
+        facts["boot session"] = facts.pop("other session")
     return {f"stub {name}" if stub and name.startswith(OF_PID_1) else name: value
             for name, value in facts.items()}
 
@@ -251,7 +253,7 @@ def look(launcher, tree, args, group):
                  tree, *command, launcher=launcher, keep_unit=True, cgroup=group,
                  env=harness.environment(SECRET="x"))
     assert result.returncode == 0, result.stderr
-    return facts_of(result.stdout, "-a" in args)
+    return facts_of(result.stdout, "-a" in args, "-b" in args)
 
 
 VIEWS = {
