@@ -510,7 +510,7 @@ static const char *read_word(const char *text, char *out)
 
         for (; *text && (quote || !strchr(BLANKS, *text)); text++) {
                 if (quote ? *text == quote : *text == '"' || *text == '\'')
-                        quote = quote ? '\0' : *text;
+                        quote = (char) (quote ? '\0' : *text);
                 else
                         *out++ = *text;
         }
