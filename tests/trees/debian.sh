@@ -19,8 +19,8 @@ cache_options() {
         mkdir -p "$STEAD_PACKAGES"
         options+=(
                 --skip=download/empty --skip=essential/unlink
-                --setup-hook="mkdir -p \"\$1$archives\"; $link \"\$1$archives\" \"\$STEAD_PACKAGES\"/*.deb || :"
-                --customize-hook="$link \"\$STEAD_PACKAGES\" \"\$1$archives\"/*.deb || :"
+                --setup-hook="mkdir -p \"\$1$archives\"; $link \"\$1$archives\" \"\$STEAD_PACKAGES\"/*.deb 2>/dev/null || :"
+                --customize-hook="$link \"\$STEAD_PACKAGES\" \"\$1$archives\"/*.deb 2>/dev/null || :"
         )
 }
 
