@@ -114,7 +114,8 @@ static bool waits_for_signals(pid_t pid)
 
 int process_signals_heard(pid_t pid, uint64_t *ret)
 {
-        char path[32], text[4096];
+        /* Long, because the groups of the process come first. */
+        char path[32], text[16384];
         uint64_t blocked, caught;
         int r;
 

@@ -538,6 +538,8 @@ static void become_stub(struct child *c)
 
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
+        /* By this name the supervisor knows how to ask it, from the moment that the payload runs. */
+        (void) prctl(PR_SET_NAME, STUB_INIT_NAME);
         pid = fork();
         if (pid < 0) {
                 (void) child_failed(c, -errno, "start the payload");

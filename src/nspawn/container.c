@@ -53,7 +53,8 @@ struct run {
         struct container_plan plan; /* of the first boot, as far as it was made already */
         struct id128 uuid;          /* drawn once: a reboot does not change who the machine is */
         bool root_is_mapped;
-        bool asked_to_stop; /* not forgotten when the guest answers with a reboot */
+        /* Neither is forgotten when the guest answers with a reboot. */
+        bool asked_to_stop, asked_to_die;
 };
 
 #define RUN_NULL                                                                                   \
@@ -244,11 +245,14 @@ static int open_signals(struct run *run, struct failure *failure)
         static const int left_alone[] = { SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT,
                                           SIGTRAP, SIGSYS,  SIGTSTP, SIGTTIN, SIGTTOU,
                                           SIGCONT, SIGCHLD, SIGURG };
+        const struct sigaction normal = { .sa_handler = SIG_DFL };
         sigset_t set;
 
         (void) sigfillset(&set);
         for (size_t i = 0; i < ARRAY_SIZE(left_alone); i++)
                 (void) sigdelset(&set, left_alone[i]);
+        /* A caller that ignores it would have our children vanish before we wait for them. */
+        (void) sigaction(SIGCHLD, &normal, NULL);
         if (sigprocmask(SIG_BLOCK, &set, NULL) >= 0)
                 run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return run->signal_fd < 0 ? failure_set(failure, -errno, "Cannot receive signals: %s.",
@@ -309,6 +313,8 @@ static enum step_answer ask(struct boot *b, enum init_request request)
 {
         char text[STOP_TEXT_MAX];
 
+        if (b->container.leader_pidfd < 0)
+                return STOP_NOW; /* it has ended; its number may be another's by now */
         return on_stop(b, stop_begin(&b->stop, &b->container, request, payload_runs(b), text),
                        text);
 }
@@ -420,7 +426,7 @@ static int poll_timeout_ms(const struct boot *b)
 
         if (b->watchdog_us == 0)
                 return stop_ms;
-        watchdog_ms = (int) MIN_OF(b->watchdog_us / 2000, UINT64_C(3600000));
+        watchdog_ms = (int) MIN_OF(b->watchdog_us / 2000 + 1, UINT64_C(3600000));
         return stop_ms < 0 ? watchdog_ms : MIN_OF(stop_ms, watchdog_ms);
 }
 
@@ -463,8 +469,10 @@ static int supervise(struct boot *b, struct failure *failure)
                         answer = on_host(b);
                 if (fds[0].revents && answer == GO_ON)
                         answer = on_signal(b);
-                if (answer == GO_ON)
+                if (answer == GO_ON && !fds[1].revents)
                         answer = go_on_asking(b);
+                /* Who wants it dead does not want it back, should it just have rebooted. */
+                b->run->asked_to_die |= answer == STOP_NOW;
                 if (fds[1].revents)
                         answer = LEADER_ENDED;
         }
@@ -486,12 +494,13 @@ static void read_watchdog(struct boot *b)
 }
 
 /* What the way in which the first process ended means (reboot(2), pid_namespaces(7)). */
-static enum outcome outcome_of(const struct process_end *end)
+static enum outcome outcome_of(const struct run *run, const struct process_end *end)
 {
         if (end->exited)
                 return OUTCOME_EXITED;
+        /* What somebody wants to be over does not begin again. */
         if (end->status == SIGHUP)
-                return OUTCOME_REBOOT;
+                return run->asked_to_stop || run->asked_to_die ? OUTCOME_POWEROFF : OUTCOME_REBOOT;
         return end->status == SIGINT ? OUTCOME_POWEROFF : OUTCOME_KILLED;
 }
 
@@ -539,8 +548,10 @@ static void drain_console(struct boot *b)
                 if (poll(fds, ARRAY_SIZE(fds),
                          b->stop_now || b->run->asked_to_stop ? LAST_WORDS_MS : -1) == 0)
                         break;
-                if (fds[1].revents && on_signal(b) == STOP_NOW)
+                if (fds[1].revents && on_signal(b) == STOP_NOW) {
+                        b->run->asked_to_die = true;
                         break;
+                }
         }
 }
 
@@ -563,11 +574,8 @@ static int wind_up(struct boot *b, enum outcome *ret, struct failure *failure)
         /* Who got a descriptor of the socket out of the container may go on for ever. */
         for (int i = 0; i < LAST_MESSAGES_MAX && notify_receive_pending(c->notify_fd); i++)
                 (void) on_notify(b);
-        *ret = outcome_of(&b->end);
-        notify("STOPPING=1\nSTATUS=%s", *ret == OUTCOME_REBOOT && b->plan->config->keep_unit
-                                                ? "Restarting..."
-                                                : "Terminating...");
         drain_console(b);
+        *ret = outcome_of(b->run, &b->end);
         if (!b->run->config->quiet && b->plan->console != CONSOLE_PIPE)
                 console_end_line(&c->console);
         console_done(&c->console);
@@ -579,10 +587,8 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
         int r = container_start(&b->container, b->plan, b->run->host_argv, b->run->host_environment,
                                 failure);
 
-        if (r < 0) {
-                notify("STOPPING=1\nSTATUS=Terminating...");
+        if (r < 0)
                 return r;
-        }
         ids_release_password_lock(&b->run->ids);
         r = container_go(&b->container, failure);
         if (r >= 0) {
@@ -648,7 +654,8 @@ static int exit_status(const struct run *run, enum outcome outcome, int status)
                 return status == EXIT_REBOOT ? EXIT_FAILURE : status;
         case OUTCOME_POWEROFF:
                 /* A command that was cut off did not succeed, however orderly it ended. */
-                return run->asked_to_stop && run->config->start_mode == START_AS_PID2
+                return run->asked_to_stop && run->config->start_mode == START_AS_PID2 &&
+                                       run->config->kill_signal == 0
                                ? EXIT_FAILURE
                                : EXIT_SUCCESS;
         case OUTCOME_REBOOT:
@@ -716,14 +723,12 @@ int container_run(const struct container_config *config, char **host_argv, char 
         r = prepare(&run, &failure);
         if (r >= 0)
                 greet(&run);
-        while (r >= 0) {
-                r = boot_once(&run, &outcome, &status, &failure);
-                if (r < 0 || outcome != OUTCOME_REBOOT || config->keep_unit)
-                        break;
-                if (run.asked_to_stop) {
-                        outcome = OUTCOME_POWEROFF;
-                        break;
-                }
+        if (r >= 0) {
+                do
+                        r = boot_once(&run, &outcome, &status, &failure);
+                while (r >= 0 && outcome == OUTCOME_REBOOT && !config->keep_unit);
+                notify("STOPPING=1\nSTATUS=%s",
+                       r >= 0 && outcome == OUTCOME_REBOOT ? "Restarting..." : "Terminating...");
         }
         status = r < 0 ? EXIT_FAILURE : exit_status(&run, outcome, status);
         run_done(&run);

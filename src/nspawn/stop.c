@@ -12,8 +12,10 @@
 #include "basic/parse.h"
 
 #define RETRY_US UINT64_C(50000)
-/* An init that does not listen after this time never will. */
+/* An init that does not listen after this time never will, but for those that listen only when the
+ * whole boot is over. A program may be asked in the moment before it says what it handles. */
 #define LISTEN_US UINT64_C(10000000)
+#define LISTEN_PROGRAM_US UINT64_C(200000)
 
 /*
  * finit fetches signals from a descriptor that it opens late in its boot, and some that came before
@@ -42,8 +44,8 @@ int stop_timeout_ms(const struct stop *s)
         if (s->phase == STOP_PHASE_NONE)
                 return -1;
         now = now_us();
-        if (s->phase == STOP_PHASE_EARLY)
-                until = MIN_OF(until, now + RETRY_US);
+        if (s->phase == STOP_PHASE_EARLY && s->listen_us > 0)
+                until = MIN_OF(until, s->repeat_us);
         if (s->phase == STOP_PHASE_ASKED && s->repeats > 0)
                 until = MIN_OF(until, s->repeat_us);
         if (until == UINT64_MAX)
@@ -91,6 +93,9 @@ static void add_late_below(struct late *late, pid_t pid, unsigned depth)
         (void) snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
         if (depth == 0 || read_text_at(AT_FDCWD, path, text, sizeof(text)) < 0)
                 return;
+        /* A list that is cut off ends in a part of a number. */
+        if (strlen(text) == sizeof(text) - 1)
+                *strrchr(text, ' ') = '\0';
         for (char *word; (word = strsep(&rest, " \n"));) {
                 unsigned long child;
 
@@ -124,6 +129,11 @@ static int ask_by_choice(const struct container *c, struct init_answer *answer)
                         c->leader_pidfd, answer);
 }
 
+static int other_signal(const struct container_plan *plan)
+{
+        return plan->kill_signal > 0 ? plan->kill_signal : plan->other_stop_signal;
+}
+
 /* @kind stays "other" when it does not matter. */
 static int ask(const struct stop *s, const struct container *c, enum init_kind *kind,
                struct init_answer *answer)
@@ -136,9 +146,8 @@ static int ask(const struct stop *s, const struct container *c, enum init_kind *
         r = init_kind_detect(c->leader, kind);
         if (r < 0)
                 return r;
-        return init_ask(*kind, s->request,
-                        is_about_the_end(s->request) ? c->plan->other_stop_signal : 0, c->leader,
-                        c->leader_pidfd, answer);
+        return init_ask(*kind, s->request, is_about_the_end(s->request) ? other_signal(c->plan) : 0,
+                        c->leader, c->leader_pidfd, answer);
 }
 
 static const char *name_of(enum init_kind kind)
@@ -151,8 +160,7 @@ static void ask_again(struct stop *s, const struct container *c, uint64_t now)
         struct init_answer answer;
         enum init_kind kind;
 
-        (void) ask(s, c, &kind, &answer);
-        s->repeats--;
+        s->repeats = ask(s, c, &kind, &answer) < 0 ? 0 : s->repeats - 1;
         s->repeat_us = now + REPEAT_US;
 }
 
@@ -176,6 +184,15 @@ static enum stop_answer give_up(struct stop *s, enum init_kind kind, int error,
         return STOP_KILL;
 }
 
+/* Whether it is too early to give up, after @error. */
+static bool may_listen_later(const struct stop *s, enum init_kind kind, int error, uint64_t now)
+{
+        if (error != -EAGAIN)
+                return false;
+        /* OpenRC makes its FIFO, and runit its marks, when their first scripts have run. */
+        return kind == INIT_OPENRC || kind == INIT_RUNIT || now < s->listen_us;
+}
+
 enum stop_answer stop_continue(struct stop *s, const struct container *c, bool running,
                                char text[static STOP_TEXT_MAX])
 {
@@ -196,14 +213,21 @@ enum stop_answer stop_continue(struct stop *s, const struct container *c, bool r
                 ask_again(s, c, now);
         if (s->phase == STOP_PHASE_ASKED || !running)
                 return STOP_GO_ON;
-        r = ask(s, c, &kind, &answer);
-        if (r == -EAGAIN && now < s->listen_us)
+        if (s->listen_us == 0)
+                s->listen_us = now + (s->can_listen ? LISTEN_US : LISTEN_PROGRAM_US);
+        else if (now < s->repeat_us)
                 return STOP_GO_ON;
-        if (r < 0)
+        s->repeat_us = now + RETRY_US;
+        r = ask(s, c, &kind, &answer);
+        if (may_listen_later(s, kind, r, now))
+                return STOP_GO_ON;
+        if (r < 0 && r != -ESRCH)
                 return give_up(s, kind, r, text);
         s->phase = STOP_PHASE_ASKED;
         s->repeat_us = now + REPEAT_US;
-        s->repeats = kind == INIT_OTHER ? 0 : REPEATS;
+        s->repeats = kind == INIT_OTHER || r < 0 ? 0 : REPEATS;
+        if (r < 0)
+                return STOP_GO_ON; /* it is ending already */
         if (is_about_the_end(s->request))
                 (void) snprintf(text, STOP_TEXT_MAX,
                                 "Asked %s to shut down (%s). Ask again to kill it.", name_of(kind),
@@ -217,24 +241,24 @@ enum stop_answer stop_continue(struct stop *s, const struct container *c, bool r
 enum stop_answer stop_begin(struct stop *s, const struct container *c, enum init_request request,
                             bool running, char text[static STOP_TEXT_MAX])
 {
-        uint64_t now = now_us();
+        bool stopping = s->phase != STOP_PHASE_NONE && is_about_the_end(s->request);
+        uint64_t timeout = c->plan->stop_timeout_us;
 
-        if (is_about_the_end(request) && s->phase != STOP_PHASE_NONE &&
-            is_about_the_end(s->request)) {
+        if (stopping && is_about_the_end(request)) {
                 text[0] = '\0';
                 return STOP_KILL;
+        }
+        if (stopping) {
+                (void) snprintf(text, STOP_TEXT_MAX, "The container is already shutting down.");
+                return STOP_FAILED;
         }
         *s = (struct stop){
                 .phase = STOP_PHASE_EARLY,
                 .request = request,
-                /* A plain program is not going to change its mind about a signal. */
                 .can_listen = c->plan->start_mode != START_COMMAND || c->plan->kill_signal > 0,
-                .listen_us = now,
                 .deadline_us = UINT64_MAX,
         };
-        if (s->can_listen)
-                s->listen_us += LISTEN_US;
-        if (is_about_the_end(request) && c->plan->stop_timeout_us != UINT64_MAX)
-                s->deadline_us = now + c->plan->stop_timeout_us;
+        if (is_about_the_end(request) && __builtin_add_overflow(now_us(), timeout, &s->deadline_us))
+                s->deadline_us = UINT64_MAX;
         return stop_continue(s, c, running, text);
 }

@@ -15,8 +15,8 @@ struct stop {
         enum stop_phase phase;
         enum init_request request;
         bool can_listen;      /* it is expected to listen, perhaps later */
-        uint64_t listen_us;   /* early: until when it must have begun to */
-        uint64_t repeat_us;   /* asked: when to ask again, in case it was lost */
+        uint64_t listen_us;   /* early: until when it must have begun to; 0: not asked yet */
+        uint64_t repeat_us;   /* when to ask again, since it does not listen or may have lost it */
         unsigned repeats;     /* how often it will still be asked again */
         uint64_t deadline_us; /* until when it may take; UINT64_MAX: as long as it likes */
 };

@@ -78,7 +78,6 @@ _Noreturn void stub_init_run(pid_t child)
         struct timespec deadline = { .tv_sec = 0 };
         sigset_t all;
 
-        (void) prctl(PR_SET_NAME, "(sd-stubinit)");
         (void) sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
         for (;;) {
@@ -118,7 +117,7 @@ static size_t room_of(char **list)
 void stub_init_hide_caller(char **argv, char **environment, const char *service,
                            const char *plain_uuid)
 {
-        static const char name[] = "(sd-stubinit)";
+        static const char name[] = STUB_INIT_NAME;
         size_t room = room_of(argv), used = 0;
         char line[2][128];
 

@@ -5,6 +5,9 @@
 
 #include "basic/macro.h"
 
+/* What the process is called; the caller sets it before it has a child. */
+#define STUB_INIT_NAME "(sd-stubinit)"
+
 /*
  * The first process of --as-pid2: reaps, and turns the signals that ask an init to shut down or
  * reboot into an end of its one child. Does not return. @child is the payload.

@@ -104,6 +104,9 @@ int init_kind_detect(pid_t leader, enum init_kind *ret)
 
 static bool hears(uint64_t heard, int signo)
 {
+        /* These two reach everybody from outside (pid_namespaces(7)). */
+        if (signo == SIGKILL || signo == SIGSTOP)
+                return true;
         return heard >> (signo - 1) & 1;
 }
 
@@ -201,7 +204,9 @@ static int write_fifo(int root_fd, const char *path, const void *data, size_t n)
         if (fd < 0)
                 return errno == ENXIO ? -EAGAIN : -errno;
         /* At most PIPE_BUF bytes: all or nothing. */
-        return write(fd, data, n) < 0 ? -errno : 0;
+        if (write(fd, data, n) < 0)
+                return errno == EPIPE ? -EAGAIN : -errno;
+        return 0;
 }
 
 static int write_runlevel(int root_fd, const char *path, char level)
@@ -257,7 +262,8 @@ static bool means_needs_files(enum means means)
                means == MEANS_SCAN_SIGNAL;
 }
 
-static int use_files(const struct way *way, int root_fd, int work_fd)
+/* @root_fd is the directory that base_of() tells. */
+static int use_files(const struct way *way, int root_fd)
 {
         int fd CLEANUP_FD = -1;
 
@@ -269,8 +275,8 @@ static int use_files(const struct way *way, int root_fd, int work_fd)
         case MEANS_MARKS:
                 return set_marks(root_fd, way->path, way->word != NULL);
         case MEANS_SCAN_SIGNAL:
-                fd = root_open_path(work_fd, way->path, ROOT_FOLLOW);
-                return fd < 0 ? fd : 0;
+                fd = root_open_path(root_fd, way->path, ROOT_FOLLOW);
+                return fd == -ENOENT ? -EOPNOTSUPP : MIN_OF(fd, 0);
         case MEANS_SIGNAL:
         case MEANS_REALTIME:
                 break;
@@ -307,16 +313,39 @@ static int become_user_of(pid_t pid)
         return 0;
 }
 
+/*
+ * A child that waits for a file system of the guest's may be unkillable until that is gone. It must
+ * not keep our locks and our caller's pipes open as long.
+ */
+static int keep_only(int fd)
+{
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (null_fd < 0)
+                return -errno;
+        for (int i = 0; i < 3; i++)
+                if (dup2(null_fd, i) < 0)
+                        return -errno;
+        return fd_close_others(3, fd);
+}
+
+/* Where the path of a way begins: the init's working directory, or its root. */
+static const char *base_of(const struct way *way)
+{
+        return way->means == MEANS_SCAN_SIGNAL ? "cwd" : "root";
+}
+
 static int use_files_as_user_of(pid_t leader, const struct way *way)
 {
-        int root_fd CLEANUP_FD = open_proc_link(leader, "root");
-        int work_fd CLEANUP_FD = open_proc_link(leader, "cwd");
+        int fd CLEANUP_FD = open_proc_link(leader, base_of(way));
         int r;
 
-        if (root_fd < 0 || work_fd < 0)
-                return root_fd < 0 ? root_fd : work_fd;
+        if (fd < 0)
+                return fd == -ENOENT ? -ESRCH : fd;
         r = become_user_of(leader);
-        return r < 0 ? r : use_files(way, root_fd, work_fd);
+        if (r >= 0)
+                r = keep_only(fd);
+        return r < 0 ? r : use_files(way, fd);
 }
 
 #define FILES_TIMEOUT_MS 2000
@@ -416,6 +445,21 @@ static int ask_other(int signo, pid_t leader, int leader_pidfd, struct init_answ
         return r;
 }
 
+/*
+ * Many programs are called "init". One that has a handler for the signal of unknown programs is not
+ * sysvinit, which ignores it. That it waits for some signals, and so maybe for this one, is not
+ * enough.
+ */
+static int ask_namesake(int signo, pid_t leader, int leader_pidfd, struct init_answer *ret)
+{
+        uint64_t heard;
+        int r = process_signals_heard(leader, &heard);
+
+        if (r < 0)
+                return r;
+        return heard == UINT64_MAX ? -EAGAIN : ask_other(signo, leader, leader_pidfd, ret);
+}
+
 int init_ask(enum init_kind kind, enum init_request request, int other_signal, pid_t leader,
              int leader_pidfd, struct init_answer *ret)
 {
@@ -428,26 +472,30 @@ int init_ask(enum init_kind kind, enum init_request request, int other_signal, p
 
                 if (!way_is_for(&ways[i], kind, request))
                         continue;
+                /* A file system that kept us waiting once would do so again. */
+                if (result == -ETIMEDOUT && ways[i].means != MEANS_SIGNAL)
+                        continue;
                 r = take_way(&ways[i], leader, leader_pidfd);
                 if (r >= 0) {
                         describe_way(&ways[i], ret);
                         return 0;
                 }
-                if (r == -ETIMEDOUT)
-                        return r; /* the next one would keep us waiting, too */
                 /* One that may work in a moment is the best of what does not work now. */
-                if (result != -EAGAIN)
+                if (result != -EAGAIN || r == -ETIMEDOUT)
                         result = r;
         }
+        if (kind == INIT_SYSVINIT && result == -EAGAIN &&
+            ask_namesake(other_signal, leader, leader_pidfd, ret) >= 0)
+                return 0;
         return result;
 }
 
-int init_ask_by_files(enum init_kind kind, enum init_request request, int root_fd, int work_fd)
+int init_ask_by_files(enum init_kind kind, enum init_request request, int root_fd)
 {
         int result = -EOPNOTSUPP;
 
         for (size_t i = 0; result < 0 && i < ARRAY_SIZE(ways); i++)
                 if (way_is_for(&ways[i], kind, request) && means_needs_files(ways[i].means))
-                        result = use_files(&ways[i], root_fd, work_fd);
+                        result = use_files(&ways[i], root_fd);
         return result;
 }

@@ -56,7 +56,8 @@ struct init_answer {
 /*
  * Asks @leader, which is of @kind. @leader_pidfd is of the same process, which must not be reaped
  * before the end of the call (else @leader could be another one by then). INIT_OTHER has no
- * protocol: it gets @other_signal (0: nothing) for whatever is asked.
+ * protocol: it gets @other_signal (0: nothing) for whatever is asked; so does what is called "init"
+ * and is not sysvinit.
  *
  * Returns 0 and what was done; -EAGAIN: it does not listen, or not yet; -EOPNOTSUPP: there is no way
  * to ask this kind for that; -ESRCH: it is gone; -ETIMEDOUT: a file system of the guest's did not
@@ -65,9 +66,9 @@ struct init_answer {
 int init_ask(enum init_kind kind, enum init_request request, int other_signal, pid_t leader,
              int leader_pidfd, struct init_answer *ret);
 
-/* The part of init_ask() that works on files, without a process: with the root directory and the
- * working directory of the init. For tests. */
-int init_ask_by_files(enum init_kind kind, enum init_request request, int root_fd, int work_fd);
+/* The part of init_ask() that works on files, without a process: below the init's root directory, or
+ * for s6 below its working directory. For tests. */
+int init_ask_by_files(enum init_kind kind, enum init_request request, int root_fd);
 
 /*
  * The number of SIGRTMIN + @offset for a process with this mask of signals that it handles or

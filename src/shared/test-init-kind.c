@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,7 +125,7 @@ static int remove_root(void **state)
 
 static int ask(const struct root *root, enum init_kind kind, enum init_request request)
 {
-        return init_ask_by_files(kind, request, root->fd, root->fd);
+        return init_ask_by_files(kind, request, root->fd);
 }
 
 static void make_directory(const struct root *root, const char *name)
@@ -132,12 +133,12 @@ static void make_directory(const struct root *root, const char *name)
         assert_int_equal(mkdirat(root->fd, name, 0755), 0);
 }
 
-static int make_fifo(const struct root *root, const char *name)
+static int make_fifo(const struct root *root, enum init_kind kind, const char *name)
 {
         int fd;
 
         assert_int_equal(mkfifoat(root->fd, name, 0600), 0);
-        assert_int_equal(ask(root, INIT_SYSVINIT, INIT_REQUEST_STOP), -EAGAIN); /* no reader */
+        assert_int_equal(ask(root, kind, INIT_REQUEST_STOP), -EAGAIN); /* no reader */
         fd = openat(root->fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         assert_true(fd >= 0);
         return fd;
@@ -152,7 +153,7 @@ static void test_runlevels(void **state)
 
         assert_int_equal(ask(root, INIT_SYSVINIT, INIT_REQUEST_STOP), -EAGAIN); /* not there */
         make_directory(root, "run");
-        fd = make_fifo(root, "run/initctl");
+        fd = make_fifo(root, INIT_SYSVINIT, "run/initctl");
         assert_int_equal(ask(root, INIT_SYSVINIT, INIT_REQUEST_STOP), 0);
         assert_int_equal(read(fd, got, sizeof(got)), 384);
         memcpy(numbers, got, sizeof(numbers));
@@ -172,7 +173,7 @@ static void test_old_place(void **state)
         int fd CLEANUP_FD = -1;
 
         make_directory(root, "dev");
-        fd = make_fifo(root, "dev/initctl");
+        fd = make_fifo(root, INIT_SYSVINIT, "dev/initctl");
         assert_int_equal(ask(root, INIT_SYSVINIT, INIT_REQUEST_POWEROFF), 0);
         assert_int_equal(read(fd, got, sizeof(got)), 384);
 }
@@ -185,7 +186,7 @@ static void test_words(void **state)
 
         make_directory(root, "run");
         make_directory(root, "run/openrc");
-        fd = make_fifo(root, "run/openrc/init.ctl");
+        fd = make_fifo(root, INIT_OPENRC, "run/openrc/init.ctl");
         assert_int_equal(ask(root, INIT_OPENRC, INIT_REQUEST_STOP), 0);
         assert_int_equal(read(fd, got, sizeof(got)), strlen("poweroff"));
         assert_string_equal(got, "poweroff");
@@ -265,9 +266,9 @@ static void test_scan_directory(void **state)
         make_directory(root, "scan");
         make_directory(root, "scan/.s6-svscan");
         scan = openat(root->fd, "scan", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        assert_int_equal(init_ask_by_files(INIT_S6, INIT_REQUEST_STOP, root->fd, scan), -ENOENT);
+        assert_int_equal(init_ask_by_files(INIT_S6, INIT_REQUEST_STOP, scan), -EOPNOTSUPP);
         assert_int_equal(mknodat(scan, ".s6-svscan/SIGUSR1", S_IFREG | 0700, 0), 0);
-        assert_int_equal(init_ask_by_files(INIT_S6, INIT_REQUEST_STOP, root->fd, scan), 0);
+        assert_int_equal(init_ask_by_files(INIT_S6, INIT_REQUEST_STOP, scan), 0);
 }
 
 /* ---- a live process ---------------------------------------------------------------------- */
@@ -292,6 +293,7 @@ static pid_t start_listener(int signo, int *ret_pidfd)
         if (pid == 0) {
                 const struct sigaction act = { .sa_handler = note_signal };
 
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (signo > 0)
                         (void) sigaction(signo, &act, NULL);
                 (void) close(ready[0]);
@@ -339,6 +341,7 @@ static void test_signals(void **state)
                 { INIT_SYSTEMD, INIT_REQUEST_REBOOT, 0, 39, 0, "SIGRTMIN+5" },
                 { INIT_SYSTEMD, INIT_REQUEST_STOP, 0, 0, -EAGAIN, NULL },
                 { INIT_OTHER, INIT_REQUEST_STOP, SIGTERM, SIGTERM, 0, "SIGTERM" },
+                { INIT_SYSVINIT, INIT_REQUEST_STOP, SIGTERM, SIGTERM, 0, "SIGTERM" },
                 { INIT_OTHER, INIT_REQUEST_STOP, SIGTERM, SIGINT, -EAGAIN, NULL },
                 { INIT_OTHER, INIT_REQUEST_REBOOT, 0, SIGTERM, -EOPNOTSUPP, NULL },
         };

@@ -535,6 +535,7 @@ def test_race_of_the_folder_above_the_tree(work, guest_program, mode):
                 aside.assert_unharmed(f"race above the tree, {mode}, {ends}, {count()} swaps")
             print(f"race above the tree, {mode}: {ends}, while swapped {count()} times")
         if (outer / "inner").is_symlink():
+            (outer / "inner").unlink()
             os.rename(outer / "swapped", outer / "inner")
         left = sorted(name for name in os.listdir(outer / "inner") if name.startswith(".#"))
         assert not left
@@ -556,7 +557,9 @@ def test_lease_on_a_file_of_the_tree(work):
             pytest.skip("this file system has no leases")
         begin = time.monotonic()
         result = case.start("plain", "/mnt", 100)
-        assert "started" in result.stdout
+        # The machine's id cannot be read, so this is the end, with one sentence.
+        assert result.returncode == 1
+        assert "Cannot look at the root directory" in result.stderr
         assert time.monotonic() - begin < 10
     finally:
         os.close(lease)

@@ -60,7 +60,7 @@ def test_bind_with_a_colon_in_its_name(busybox, folder):
 
 
 def test_bind_from_the_tree(busybox):
-    (busybox / "srv").mkdir()
+    (busybox / "srv").mkdir(exist_ok=True)
     (busybox / "srv/file").write_text("of the tree\n")
     assert inside(busybox, "cat", "/mnt/file", args=["--bind=+/srv:/mnt"]) == "of the tree\n"
 
