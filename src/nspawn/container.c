@@ -252,8 +252,7 @@ static int open_signals(struct run *run, struct failure *failure)
         for (size_t i = 0; i < ARRAY_SIZE(left_alone); i++)
                 (void) sigdelset(&set, left_alone[i]);
         /* A caller that ignores it would have our children vanish before we wait for them. */
-        (void) sigaction(SIGCHLD, &normal, NULL);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) >= 0)
+        if (sigaction(SIGCHLD, &normal, NULL) >= 0 && sigprocmask(SIG_BLOCK, &set, NULL) >= 0)
                 run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return run->signal_fd < 0 ? failure_set(failure, -errno, "Cannot receive signals: %s.",
                                                 error_text(errno))

@@ -145,11 +145,11 @@ static bool has_content(int fd, const char *text, size_t size)
 }
 
 /* Written through one of several names, a file would change under the others as well. */
-static bool has_other_names(int fd)
+static int has_other_names(int fd)
 {
         struct stat st;
 
-        return fstat(fd, &st) == 0 && st.st_nlink > 1;
+        return fstat(fd, &st) < 0 ? -errno : st.st_nlink > 1;
 }
 
 static int make_anew(int root_fd, const char *path)
@@ -168,12 +168,10 @@ static int make_anew(int root_fd, const char *path)
 
 static int replace_content(int fd, const char *text, size_t size, uid_t owner)
 {
-        int r;
-
-        if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        /* The owner first: a file with the right content would not be looked at again. */
+        if (fchown(fd, owner, owner) < 0 || ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
                 return -errno;
-        r = write_all(fd, text, size);
-        return r >= 0 && fchown(fd, owner, owner) < 0 ? -errno : r;
+        return write_all(fd, text, size);
 }
 
 /* The name is not followed when it is a link: the guest manages such a file by itself. */
@@ -195,11 +193,12 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
         if (fd == -ELOOP)
                 return;
         same = fd >= 0 && has_content(fd, text, size);
-        if (fd >= 0 && !same && has_other_names(fd)) {
+        r = fd < 0 || same ? MIN_OF(fd, 0) : has_other_names(fd);
+        if (r > 0) {
                 (void) fd_close(fd);
                 fd = make_anew(root_fd, path);
+                r = fd;
         }
-        r = fd;
         if (r >= 0 && !same)
                 r = replace_content(fd, text, size, owner);
         if (r < 0 && r != -EROFS)
