@@ -25,16 +25,16 @@ EXTRA_DIST += \
 	%D%/system/test_limits.py \
 	%D%/system/test_options.py \
 	%D%/system/test_settings.py \
+	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
 	%D%/system/test_witness.py \
 	%D%/system/witness.py \
 	%D%/trees/build \
-	%D%/trees/stub-init.c \
 	%D%/vm/image \
 	%D%/vm/inside \
 	%D%/vm/lane_report.py \
-	%D%/vm/run
+	%D%/vm/run \
 	%D%/trees/debian.sh \
 	%D%/trees/lib.sh \
 	%D%/trees/oldcgroup-init.c \
