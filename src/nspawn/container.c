@@ -720,9 +720,8 @@ int container_run(const struct container_config *config, char **host_argv, char 
         raise_file_limit();
         (void) umask(0); /* modes are as the code says; the payload gets 0022 */
         r = prepare(&run, &failure);
-        if (r >= 0)
-                greet(&run);
         if (r >= 0) {
+                greet(&run);
                 do
                         r = boot_once(&run, &outcome, &status, &failure);
                 while (r >= 0 && outcome == OUTCOME_REBOOT && !config->keep_unit);

@@ -135,21 +135,27 @@ static int load(int cache_fd, const char *name, uid_t owner, struct seccomp_prog
         return r < 0 ? r : program_from_bytes(bytes, size, ret);
 }
 
+/* The file has no name until it is complete, so that a launcher that is killed leaves nothing. */
+static int write_unnamed(int cache_fd, const struct seccomp_program *p)
+{
+        int fd CLEANUP_FD = openat(cache_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+        int r = fd < 0 ? -errno : write_all(fd, p->filter, p->length * sizeof(*p->filter));
+
+        return r < 0 ? r : TAKE_FD(fd);
+}
+
 static void store(int cache_fd, const char *name, const struct seccomp_program *p)
 {
-        char temporary[64];
-        int fd CLEANUP_FD = -1;
+        int fd CLEANUP_FD = write_unnamed(cache_fd, p);
+        char path[64];
 
-        (void) snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int) getpid());
-        /* From a process of the same number that died while writing. */
-        (void) unlinkat(cache_fd, temporary, 0);
-        fd = openat(cache_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                    0600);
         if (fd < 0)
                 return;
-        if (write_all(fd, p->filter, p->length * sizeof(*p->filter)) < 0 ||
-            renameat(cache_fd, temporary, cache_fd, name) < 0)
-                (void) unlinkat(cache_fd, temporary, 0);
+        /* One that is there could not be loaded, or another launcher was faster. */
+        (void) unlinkat(cache_fd, name, 0);
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (linkat(AT_FDCWD, path, cache_fd, name, AT_SYMLINK_FOLLOW) < 0)
+                return; /* the cache is a help, and may be without it */
 }
 
 static _Noreturn void exec_helper(char *const *argv, int out_fd, int error_fd)

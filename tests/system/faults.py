@@ -37,7 +37,7 @@ ERRORS = {
     "fsmount": "EMFILE EPERM ENOSYS", "fsopen": "EMFILE EPERM ENOSYS ENODEV", "fstat": "EIO",
     "ftruncate": "EIO", "getcwd": "ENOENT", "getdents64": "EIO", "getrandom": "ENOSYS EAGAIN",
     "getxattr": "EIO", "ioctl": "EIO ENOTTY EPERM", "keyctl": "ENOSYS EDQUOT", "kill": "EPERM",
-    "lseek": "ESPIPE", "mkdir": "ENOSPC EACCES", "mkdirat": "ENOSPC EROFS", "mknodat": "ENOSPC EPERM",
+    "linkat": "ENOSPC EEXIST", "lseek": "ESPIPE", "mkdir": "ENOSPC EACCES", "mkdirat": "ENOSPC EROFS", "mknodat": "ENOSPC EPERM",
     "mount": "EPERM ENOMEM EINVAL ENOSYS", "mount_setattr": "EPERM ENOMEM EINVAL ENOSYS",
     "move_mount": "EPERM ENOMEM EINVAL ENOSYS", "newfstatat": "EIO EACCES",
     "open_tree": "EMFILE EPERM ENOSYS ENOMEM", "openat": "EMFILE EACCES EINTR",
@@ -380,9 +380,11 @@ class Start:
     def record(self, benches):
         for bench in benches:
             bench.reset(self)
-            cached = cached_filters()
+            # One that is there already would hide which one is the bench's.
+            for path in cached_filters():
+                path.unlink(missing_ok=True)
             bench.run(self)
-            bench.filters |= cached_filters() - cached
+            bench.filters |= cached_filters()
             bench.reset(self)
             result = bench.run(self)
             assert result.end == ("exit", 0) and result.started and not result.messages, \
@@ -494,6 +496,16 @@ class Judge:
             return f"{len(result.messages)} messages: {result.messages}"
         return None
 
+    def left_behind(self, bench, rows):
+        """What was left, without what the rows allow."""
+        left = set()
+        for path in bench.left_behind():
+            allowing = {row for row in rows if row.leaves and re.fullmatch(row.leaves, path)}
+            self.used |= allowing
+            if not allowing:
+                left.add(path)
+        return left
+
     def one(self, bench, fault):
         bench.reset(self.start)
         result = bench.run(self.start, *fault.options())
@@ -504,9 +516,7 @@ class Judge:
         problem = self.general(result)
         if not problem:
             problem = (self.kill if fault.kill else self.error)(bench, fault, result)
-        rows = self.rows_for(fault, result.hits[0])
-        left = {path for path in bench.left_behind()
-                if not any(row.leaves and re.fullmatch(row.leaves, path) for row in rows)}
+        left = self.left_behind(bench, self.rows_for(fault, result.hits[0]))
         added = {path for path, _ in bench.reset(self.start) - self.start.added}
         if left or added:
             problem = f"{problem or ''} left behind: {sorted(left | added)}"
