@@ -28,7 +28,8 @@ if HAVE_CMOCKA
 basic_tests = \
 	src/basic/test-bpf-device \
 	src/basic/test-basic \
-	src/basic/test-env-file
+	src/basic/test-env-file \
+	src/basic/test-overlay-root
 check_PROGRAMS += $(basic_tests)
 TESTS += $(basic_tests)
 src_basic_test_bpf_device_SOURCES = %D%/test-bpf-device.c
@@ -40,4 +41,7 @@ src_basic_test_basic_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 src_basic_test_env_file_SOURCES = %D%/test-env-file.c
 src_basic_test_env_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_basic_test_env_file_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
+src_basic_test_overlay_root_SOURCES = %D%/test-overlay-root.c
+src_basic_test_overlay_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_basic_test_overlay_root_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 endif

@@ -5,12 +5,15 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "basic/channel.h"
 #include "basic/fd.h"
+#include "basic/process.h"
 
 /* glibc 2.36 has the new calls in <sys/mount.h>; the wrappers set errno. */
 
@@ -87,6 +90,179 @@ int mount_new(const struct mount_description *d, int *ret_context, char *why, si
         *ret_context = TAKE_FD(fs_fd);
         return fd;
 }
+
+/* ---- overlays ---------------------------------------------------------------------------- */
+
+/* How kernels take the layers of an overlay, the newest way first. */
+enum overlay_form {
+        OVERLAY_BY_FD,   /* Linux 6.13: descriptors */
+        OVERLAY_BY_PATH, /* Linux 6.7: one option for each layer */
+        OVERLAY_BY_LIST, /* all lower layers in one option */
+        N_OVERLAY_FORMS,
+};
+
+/* Without the new interface a value has at most 255 characters (fsconfig(2)). */
+#define OVERLAY_LIST_MAX 256
+
+/* Names of descriptors, relative to /proc/self/fd: the shortest that there are. */
+static int overlay_lower_list(const struct mount_overlay *d, int fs_fd)
+{
+        char list[OVERLAY_LIST_MAX];
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->n_lower; i++) {
+                int added =
+                        snprintf(list + n, sizeof(list) - n, "%s%d", i ? ":" : "", d->lower_fds[i]);
+
+                if ((size_t) added >= sizeof(list) - n) {
+                        errno = E2BIG;
+                        return -1;
+                }
+                n += (size_t) added;
+        }
+        return fsconfig(fs_fd, FSCONFIG_SET_STRING, "lowerdir", list, 0);
+}
+
+static int overlay_layer(int fs_fd, enum overlay_form form, const char *key, int fd)
+{
+        char name[32];
+
+        if (form == OVERLAY_BY_FD)
+                return fsconfig(fs_fd, FSCONFIG_SET_FD, key, NULL, fd);
+        (void) snprintf(name, sizeof(name), form == OVERLAY_BY_PATH ? "/proc/self/fd/%d" : "%d",
+                        fd);
+        return fsconfig(fs_fd, FSCONFIG_SET_STRING, key, name, 0);
+}
+
+static int overlay_layers(const struct mount_overlay *d, int fs_fd, enum overlay_form form)
+{
+        if (form == OVERLAY_BY_LIST && overlay_lower_list(d, fs_fd) < 0)
+                return -1;
+        for (size_t i = 0; form != OVERLAY_BY_LIST && i < d->n_lower; i++)
+                if (overlay_layer(fs_fd, form, "lowerdir+", d->lower_fds[i]) < 0)
+                        return -1;
+        if (d->upper_fd < 0)
+                return 0;
+        if (overlay_layer(fs_fd, form, "upperdir", d->upper_fd) < 0)
+                return -1;
+        return overlay_layer(fs_fd, form, "workdir", d->work_fd);
+}
+
+/* 0, or a negative errno with the kernel's words in @why. */
+static int overlay_configure(const struct mount_overlay *d, int fs_fd, enum overlay_form form,
+                             char *why, size_t why_size)
+{
+        int error;
+
+        if (overlay_layers(d, fs_fd, form) >= 0 && set_options(fs_fd, d->options) >= 0 &&
+            (!d->source || fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", d->source, 0) >= 0) &&
+            fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) >= 0)
+                return 0;
+        error = -errno;
+        read_kernel_words(fs_fd, why, why_size);
+        return error;
+}
+
+/* The list is looked up from the working directory, which is lent for that. */
+static int overlay_configure_by_list(const struct mount_overlay *d, int fs_fd, char *why,
+                                     size_t why_size)
+{
+        int cwd CLEANUP_FD = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (cwd < 0 || chdir("/proc/self/fd") < 0)
+                return -errno;
+        r = overlay_configure(d, fs_fd, OVERLAY_BY_LIST, why, why_size);
+        return fchdir(cwd) < 0 ? -errno : r;
+}
+
+static int overlay_build(const struct mount_overlay *d, int *ret_context, char *why,
+                         size_t why_size)
+{
+        int r = -EINVAL;
+
+        for (unsigned form = d->n_ways_less; form < N_OVERLAY_FORMS; form++) {
+                int fs_fd CLEANUP_FD = fsopen("overlay", FSOPEN_CLOEXEC);
+                int fd;
+
+                if (fs_fd < 0)
+                        return -errno;
+                r = form == OVERLAY_BY_LIST ? overlay_configure_by_list(d, fs_fd, why, why_size)
+                                            : overlay_configure(d, fs_fd, form, why, why_size);
+                if (r == -EINVAL || r == -EBADF)
+                        continue; /* an older way may do; else the last one says what is wrong */
+                if (r < 0)
+                        return r;
+                fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, d->attributes);
+                if (fd < 0)
+                        return -errno;
+                *ret_context = TAKE_FD(fs_fd);
+                return fd;
+        }
+        return r;
+}
+
+/* In a process and mount namespace that are only for this. */
+static _Noreturn void overlay_build_apart(const struct mount_overlay *d, int channel_fd)
+{
+        struct channel_message message = { .type = 0 };
+        int context = -1, fd = -1;
+        int r = mount_make_all_private();
+
+        /* Where to is all the same: they are used by their descriptors. */
+        for (size_t i = 0; r >= 0 && i < d->n_detached; i++)
+                r = mount_attach_path(d->detached_fds[i], "/");
+        if (r >= 0)
+                r = fd = overlay_build(d, &context, message.text, sizeof(message.text));
+        message.error = MIN_OF(r, 0);
+        r = channel_send(channel_fd, &message, &fd, fd >= 0 ? 1 : 0);
+        _exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static int overlay_build_in_namespace(const struct mount_overlay *d, char *why, size_t why_size)
+{
+        int ours CLEANUP_FD = -1, theirs CLEANUP_FD = -1, pidfd CLEANUP_FD = -1;
+        struct channel_message message;
+        struct process_end end;
+        size_t n = 0;
+        int fd = -1, r = channel_pair(&ours, &theirs);
+        pid_t pid;
+
+        if (r < 0)
+                return r;
+        pid = process_clone(CLONE_NEWNS, -1, &pidfd);
+        if (pid == 0)
+                overlay_build_apart(d, theirs);
+        if (pid < 0)
+                return (int) pid;
+        theirs = fd_close(theirs);
+        r = channel_receive(ours, -1, &message, &fd, 1, &n);
+        if (r < 0)
+                process_kill_child(pid, pidfd);
+        (void) process_wait(pidfd, &end);
+        if (r < 0)
+                return r;
+        if (n == 0 && why && why_size > 0)
+                (void) snprintf(why, why_size, "%s", message.text);
+        if (n > 0 && message.error == 0)
+                return fd;
+        (void) fd_close(fd);
+        return message.error < 0 ? message.error : -EPROTO;
+}
+
+int mount_new_overlay(const struct mount_overlay *d, int *ret_context, char *why, size_t why_size)
+{
+        int fd;
+
+        if (why && why_size)
+                why[0] = '\0';
+        *ret_context = -1;
+        fd = d->attach_layers ? -EINVAL : overlay_build(d, ret_context, why, why_size);
+        return fd == -EINVAL && d->n_detached > 0 ? overlay_build_in_namespace(d, why, why_size)
+                                                  : fd;
+}
+
+/* ---- what is mounted by path ------------------------------------------------------------- */
 
 /* Attributes as mount(2) takes them. */
 static unsigned long mount_flags(unsigned attributes)

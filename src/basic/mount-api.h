@@ -65,6 +65,34 @@ int mount_bind_at(const char *source, const char *target, const unsigned *attrib
 /* A detached copy of the mount tree at @path below @dir_fd (@path "" means @dir_fd itself). */
 int mount_copy(int dir_fd, const char *path, enum mount_depth depth);
 
+/*
+ * An overlay of directories, each given by a descriptor (O_PATH is enough) and so free of races and
+ * of characters that would need an escape.
+ */
+struct mount_overlay {
+        const char *source;   /* shown as the device */
+        const int *lower_fds; /* topmost first; at least one, and two without an upper one */
+        size_t n_lower;
+        int upper_fd, work_fd; /* of one mount; -1: none, and the overlay is read-only */
+        /* The detached mounts among the layers, or in which they lie: kernels before 6.15 take layers
+         * only where they are attached, for which they get a place in a passing mount namespace.
+         * They are good for nothing else afterwards. */
+        const int *detached_fds;
+        size_t n_detached;
+        const char *options; /* further ones, as in struct mount_description; NULL: none */
+        unsigned attributes; /* enum mount_attributes */
+        /* 0; for tests of what older kernels need: how many newer ways to name layers are left out
+         * (up to 2), and whether layers have to be attached. */
+        unsigned n_ways_less;
+        bool attach_layers;
+};
+
+/*
+ * The overlay as a detached mount; results as those of mount_new(), but @ret_context may get -1.
+ * -E2BIG: more layers than this kernel takes.
+ */
+int mount_new_overlay(const struct mount_overlay *d, int *ret_context, char *why, size_t why_size);
+
 /* Sets @set, clears @clear and sets the propagation of the mount whose root @fd refers to. */
 int mount_set_all(int fd, unsigned set, unsigned clear, enum mount_propagation propagation,
                   enum mount_depth depth);
