@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The manual has a paragraph for each option, and none for an option that is not there; and so it
-# has for the keys of settings files, which are compared with the option table in the source:
+# has for the keys of settings files, which are compared with the option table. What is built
+# and what is not is for check-options.sh.
 #
 #   tools/check-manual.sh [BUILD-FOLDER]
 #
@@ -67,8 +68,7 @@ done
 
 # "Exec Boot": section and key. LimitCPU= and the others are one row, Limit*.
 keys_of_table() {
-        sed -n 's/.*"\(Exec\|Files\|Network\|Lifecycle\)", "\([A-Za-z*]*\)".*/\1 \2/p' \
-                "$top/src/nspawn/options.c"
+        "$(dirname "$nspawn")/src/nspawn/print-options" | awk -F '\t' '$5 != "-" { print $5, $6 }'
         echo 'Exec Parameters'
 }
 

@@ -16,7 +16,7 @@ check='libcmocka-dev python3 python3-pytest python3-pexpect systemd-container st
 # Hosts in virtual machines. ./check leaves them out where the emulator cannot be installed.
 vm='qemu-system-x86 mmdebstrap debian-archive-keyring busybox-static e2fsprogs'
 # Nice to have: ./check leaves out the step of a tool that is not there, and says so.
-lint='clang-format clang-tidy cppcheck shellcheck'
+lint='clang-format clang-tidy cppcheck shellcheck zsh'
 # The same: fuzzing needs clang's engine, and llvm has the names for its reports.
 fuzz='clang libclang-rt-dev llvm'
 

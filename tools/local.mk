@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	.githooks/pre-commit \
 	%D%/check-static.sh \
+	%D%/check_options.py \
 	%D%/compile \
 	%D%/demonstrate \
 	%D%/dependencies.sh \
@@ -11,6 +12,7 @@ EXTRA_DIST += \
 tools_tests = \
 	%D%/check-includes.sh \
 	%D%/check-manual.sh \
+	%D%/check-options.sh \
 	%D%/check-pure.sh
 dist_check_SCRIPTS += $(tools_tests)
 TESTS += $(tools_tests)

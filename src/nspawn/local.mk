@@ -39,6 +39,11 @@ nspawn_LDFLAGS = $(AM_LDFLAGS) -static-pie
 nspawn_CFLAGS = $(AM_CFLAGS) -fPIE
 endif
 
+# The option table as text, for completion of shells and for tests.
+noinst_PROGRAMS += src/nspawn/print-options
+src_nspawn_print_options_SOURCES = %D%/print-options.c
+src_nspawn_print_options_LDADD = $(nspawn_LDADD)
+
 if COMPAT_NAMES
 install-exec-hook:
 	cd $(DESTDIR)$(bindir) && $(LN_S) -f nspawn systemd-nspawn
