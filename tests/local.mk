@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	%D%/system/test_faults.py \
 	%D%/system/test_limits.py \
 	%D%/system/test_options.py \
+	%D%/system/test_payload.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
@@ -55,6 +56,7 @@ EXTRA_DIST += \
 	%D%/plan/binds-users.args %D%/plan/binds-users.expected \
 	%D%/plan/binds.args %D%/plan/binds.expected \
 	%D%/plan/boot-network.args %D%/plan/boot-network.expected \
+	%D%/plan/boot-words.args %D%/plan/boot-words.expected \
 	%D%/plan/boot-users.args %D%/plan/boot-users.expected \
 	%D%/plan/boot.args %D%/plan/boot.expected \
 	%D%/plan/capabilities.args %D%/plan/capabilities.expected \
@@ -68,6 +70,7 @@ EXTRA_DIST += \
 	%D%/plan/kept-unit.args %D%/plan/kept-unit.expected \
 	%D%/plan/limits.args %D%/plan/limits.expected \
 	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
+	%D%/plan/payload.args %D%/plan/payload.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/scope.args %D%/plan/scope.expected \

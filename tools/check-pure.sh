@@ -37,7 +37,7 @@ idmap_to_text idmap_parse idmap_base_from_name idmap_base_is_pickable
 id128_parse id128_is_null id128_to_uuid id128_to_plain
 cap_name caps_parse
 signal_to_text parse_signal parse_ulong parse_long parse_boolean parse_size parse_percent
-parse_timespan_us parse_uid parse_cpu_list env_name_is_valid
+parse_timespan_us parse_uid parse_cpu_list cpu_mask_from_list cpu_mask_intersects env_name_is_valid
 '
 
 has_word() { # LIST WORD

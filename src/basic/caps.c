@@ -133,3 +133,12 @@ int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable)
         }
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
+
+int caps_raise_ambient(uint64_t set)
+{
+        for (unsigned i = 0; i < 64; i++)
+                if (set & UINT64_C(1) << i &&
+                    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
+                        return -errno;
+        return 0;
+}

@@ -16,5 +16,8 @@ const char *cap_name(unsigned number);
 /* Drops all that is not in @keep from the bounding set. */
 int caps_limit_bounding(uint64_t keep);
 
+/* Adds @set to the ambient set; each has to be permitted and inheritable. */
+int caps_raise_ambient(uint64_t set);
+
 /* Sets effective, permitted and inheritable; bits that the caller does not have are left out. */
 int caps_set(uint64_t effective, uint64_t permitted, uint64_t inheritable);

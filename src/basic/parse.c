@@ -178,36 +178,72 @@ int parse_uid(const char *text, uint32_t *ret)
         return 0;
 }
 
+/* The next number or range of a list of CPUs; moves *@text behind it. */
+static int read_cpu_range(const char **text, uint64_t *ret_from, uint64_t *ret_to)
+{
+        uint64_t from = 0, to = 0;
+        int r;
+
+        *text += strspn(*text, ", ");
+        r = read_digits(text, &from);
+        if (r < 0)
+                return r;
+        to = from;
+        if (**text == '-') {
+                (*text)++;
+                r = read_digits(text, &to);
+                if (r < 0)
+                        return r;
+        }
+        if (**text && !strchr(", ", **text))
+                return -EINVAL;
+        if (to < from || to >= CPU_NUMBERS)
+                return -ERANGE;
+        *text += strspn(*text, " ");
+        *ret_from = from;
+        *ret_to = to;
+        return 0;
+}
+
 int parse_cpu_list(const char *text, char **ret_list)
 {
         struct strbuf out CLEANUP_STRBUF = STRBUF_NULL;
 
         do {
                 uint64_t from = 0, to = 0;
-                int r;
+                int r = read_cpu_range(&text, &from, &to);
 
-                text += strspn(text, ", ");
-                r = read_digits(&text, &from);
                 if (r < 0)
                         return r;
-                to = from;
-                if (*text == '-') {
-                        text++;
-                        r = read_digits(&text, &to);
-                        if (r < 0)
-                                return r;
-                }
-                if (*text && !strchr(", ", *text))
-                        return -EINVAL;
-                if (to < from || to > 8191)
-                        return -ERANGE;
                 strbuf_addf(&out, "%s%llu", out.length ? "," : "", (unsigned long long) from);
                 if (to > from)
                         strbuf_addf(&out, "-%llu", (unsigned long long) to);
-                text += strspn(text, " ");
         } while (*text);
         *ret_list = strbuf_take(&out);
         return *ret_list ? 0 : -ENOMEM;
+}
+
+int cpu_mask_from_list(const char *list, struct cpu_mask *ret)
+{
+        *ret = (struct cpu_mask){ .bits = { 0 } };
+        do {
+                uint64_t from = 0, to = 0;
+                int r = read_cpu_range(&list, &from, &to);
+
+                if (r < 0)
+                        return r;
+                for (uint64_t i = from; i <= to; i++)
+                        ret->bits[i / CPU_WORD_BITS] |= 1UL << i % CPU_WORD_BITS;
+        } while (*list);
+        return 0;
+}
+
+bool cpu_mask_intersects(const struct cpu_mask *a, const struct cpu_mask *b)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(a->bits); i++)
+                if (a->bits[i] & b->bits[i])
+                        return true;
+        return false;
 }
 
 bool env_name_is_valid(const char *name, size_t length)

@@ -39,6 +39,18 @@ int parse_uid(const char *text, uint32_t *ret);
  */
 int parse_cpu_list(const char *text, char **ret_list);
 
+/* The same as bits, as sched_setaffinity(2) takes them; no list has a larger number. */
+#define CPU_NUMBERS 8192
+#define CPU_WORD_BITS (8 * sizeof(unsigned long))
+struct cpu_mask {
+        unsigned long bits[CPU_NUMBERS / CPU_WORD_BITS];
+};
+
+/* Fills @ret with what parse_cpu_list() accepts. -EINVAL, -ERANGE: it would not; @ret is then of
+ * no use. */
+int cpu_mask_from_list(const char *list, struct cpu_mask *ret);
+bool cpu_mask_intersects(const struct cpu_mask *a, const struct cpu_mask *b);
+
 /* NAME of an environment variable: letters, digits and '_', not beginning with a digit. */
 bool env_name_is_valid(const char *name, size_t length);
 

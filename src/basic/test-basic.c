@@ -338,6 +338,7 @@ static void test_cpu_list(void **state)
         (void) state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 char *list CLEANUP_FREE = NULL;
+                struct cpu_mask mask;
 
                 if (parse_cpu_list(rows[i].text, &list) != rows[i].r)
                         fail_msg("'%s'", rows[i].text);
@@ -345,7 +346,23 @@ static void test_cpu_list(void **state)
                         assert_string_equal(list, rows[i].list);
                 else
                         assert_null(list);
+                assert_int_equal(cpu_mask_from_list(rows[i].text, &mask), rows[i].r);
         }
+}
+
+static void test_cpu_mask(void **state)
+{
+        struct cpu_mask a, b;
+
+        (void) state;
+        assert_int_equal(cpu_mask_from_list("0,2-3,64,8191", &a), 0);
+        assert_true(a.bits[0] == 0xd);
+        assert_true(a.bits[64 / CPU_WORD_BITS] & 1UL << 64 % CPU_WORD_BITS);
+        assert_true(a.bits[ARRAY_SIZE(a.bits) - 1] == 1UL << (CPU_WORD_BITS - 1));
+        assert_int_equal(cpu_mask_from_list("1,4-63,8190", &b), 0);
+        assert_false(cpu_mask_intersects(&a, &b));
+        assert_int_equal(cpu_mask_from_list("8000-8191", &b), 0);
+        assert_true(cpu_mask_intersects(&a, &b));
 }
 
 static void test_env_names(void **state)
@@ -1431,6 +1448,7 @@ int main(void)
                 cmocka_unit_test(test_amounts),
                 cmocka_unit_test(test_uid),
                 cmocka_unit_test(test_cpu_list),
+                cmocka_unit_test(test_cpu_mask),
                 cmocka_unit_test(test_env_names),
                 cmocka_unit_test(test_signals),
                 cmocka_unit_test(test_strv),

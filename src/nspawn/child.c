@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -246,6 +247,31 @@ static int step_limits(struct child *c)
         return 0;
 }
 
+/* What the kernel keeps for a process, and children inherit. */
+static int step_execution(struct child *c)
+{
+        const struct container_config *config = c->plan->config;
+        struct cpu_mask mask;
+
+        if (config->cpu_affinity) {
+                int r = cpu_mask_from_list(config->cpu_affinity, &mask);
+
+                if (r >= 0 && syscall(SYS_sched_setaffinity, 0, sizeof(mask), &mask) < 0)
+                        r = -errno;
+                if (r < 0)
+                        return failure_set(&c->failure, r,
+                                           "Cannot run on the CPUs %s (--cpu-affinity=): %s.%s",
+                                           config->cpu_affinity, error_text(r),
+                                           r == -EINVAL ? " The control group allows none of them."
+                                                        : "");
+        }
+        if (config->personality && personality(config->personality_id) < 0)
+                return failure_set(&c->failure, -errno,
+                                   "Cannot take the personality '%s' (--personality=): %s.",
+                                   config->personality, error_text(errno));
+        return 0;
+}
+
 static int step_user(struct child *c)
 {
         int root_fd CLEANUP_FD = -1;
@@ -364,15 +390,25 @@ static int become_user(struct child *c)
 
 static int step_privileges(struct child *c)
 {
+        uint64_t ambient = c->plan->config->ambient_capabilities;
         uint64_t keep = c->plan->capabilities;
         int r = 0;
 
         if (c->has_user && c->user.uid != 0) {
                 r = become_user(c);
-                keep = 0;
+                keep = ambient;
         }
         if (r >= 0)
                 r = caps_set(keep, keep, keep);
+        if (r >= 0 && ambient) {
+                r = caps_raise_ambient(ambient);
+                if (r == -EPERM)
+                        return failure_set(&c->failure, r,
+                                           "Cannot raise the ambient capabilities "
+                                           "(--ambient-capability=): %s. The host lacks one of "
+                                           "them itself.",
+                                           error_text(r));
+        }
         if (r >= 0 && c->plan->config->no_new_privileges &&
             prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 r = -errno;
@@ -498,6 +534,7 @@ static const struct step set_up_steps[] = {
         { step_terminal }, /* after the mounts: the terminal is the container's own */
         { step_user },
         { step_environment },
+        { step_execution },
         { step_limits },      /* late: some of them would limit us too */
         { step_descriptors }, /* nothing comes after it but GO and the payload's steps */
 };

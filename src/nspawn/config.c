@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "basic/caps.h"
 #include "basic/path.h"
 #include "basic/strv.h"
 
@@ -37,6 +38,7 @@ void config_done(struct container_config *c)
         free(c->slice);
         strv_free(c->properties);
         strv_free(c->system_call_filter);
+        free(c->cpu_affinity);
         for (size_t i = 0; i < c->n_custom_mounts; i++)
                 custom_mount_done(&c->custom_mounts[i]);
         free(c->custom_mounts);
@@ -155,6 +157,14 @@ int config_validate(const struct container_config *c, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "Cannot start a container on the host's own root directory. "
                                    "Use --directory= with the tree of another system.");
+        if (c->ambient_capabilities == CAPS_ALL)
+                return failure_set(failure, -EINVAL,
+                                   "--ambient-capability=all cannot be used: name the capabilities "
+                                   "that the command needs.");
+        if (c->ambient_capabilities != 0 && c->start_mode == START_BOOT)
+                return failure_set(failure, -EINVAL,
+                                   "--ambient-capability= cannot be combined with --boot: an init "
+                                   "has all capabilities already. Leave one of them out.");
         if (c->json && c->action != ACTION_DRY_RUN)
                 return failure_set(failure, -EINVAL,
                                    "--json only makes sense with --dry-run. Add --dry-run.");

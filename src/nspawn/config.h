@@ -118,6 +118,12 @@ struct container_config {
         bool no_new_privileges;
         char **system_call_filter; /* words in the order given; '~' before those denied */
         struct limit_setting limits[RLIM_NLIMITS];
+        uint64_t ambient_capabilities; /* CAPS_ALL: was asked for, and is refused */
+        bool oom_score_adjust_set;
+        int oom_score_adjust;
+        char *cpu_affinity;           /* a list in the kernel's form; NULL: as we have it */
+        const char *personality;      /* the word, a constant; NULL: as we have it */
+        unsigned long personality_id; /* PER_* */
 
         struct custom_mount *custom_mounts;
         size_t n_custom_mounts;

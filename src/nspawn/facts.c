@@ -24,6 +24,7 @@ void host_facts_done(struct host_facts *facts)
 {
         strv_free(facts->os_release_environment);
         free(facts->localtime_zone);
+        free(facts->cpus);
         *facts = (struct host_facts){ .host = HOST_NATIVE };
 }
 
@@ -123,6 +124,17 @@ static int read_localtime(struct host_facts *facts)
         return 0;
 }
 
+static int read_cpus(const struct container_config *c, struct host_facts *facts)
+{
+        char text[1024];
+
+        if (!c->cpu_affinity ||
+            read_line_at(AT_FDCWD, "/sys/devices/system/cpu/online", text, sizeof(text)) < 0)
+                return 0;
+        facts->cpus = strdup(text);
+        return facts->cpus ? 0 : -ENOMEM;
+}
+
 int host_facts_read(const struct container_config *c, struct host_facts *ret,
                     struct failure *failure)
 {
@@ -150,7 +162,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         (void) prlimit(1, RLIMIT_NPROC, NULL, &facts.nproc);
         (void) prlimit(1, RLIMIT_SIGPENDING, NULL, &facts.sigpending);
         read_nodes(&facts);
-        if (read_os_release(&facts) < 0 || read_localtime(&facts) < 0) {
+        if (read_os_release(&facts) < 0 || read_localtime(&facts) < 0 || read_cpus(c, &facts) < 0) {
                 host_facts_done(&facts);
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         }

@@ -40,6 +40,7 @@ struct host_facts {
         const char *resolv_conf_stub; /* systemd-resolved's file, NULL if it is not there */
         enum localtime_kind localtime;
         char *localtime_zone; /* "Europe/Berlin", if the link leads into the zone database */
+        char *cpus;           /* that are online, as a list; NULL: nobody asked, or unknown */
 };
 
 /* What is at the source of a bind mount; device nodes need a rule of the device policy. */

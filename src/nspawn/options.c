@@ -168,7 +168,8 @@ const struct option_row option_rows[] = {
         { "drop-capability", 0, TAKES_VALUE, "CAP,…", "Exec", "DropCapability", REPEAT | WORDS,
           GROUP_CAPABILITY, set_capability, 0, "Capabilities to drop" },
         { "ambient-capability", 0, TAKES_VALUE, "CAP,…", "Exec", "AmbientCapability",
-          WORDS | TRUSTED | PLANNED, .help = "Ambient capabilities of the command" },
+          REPEAT | WORDS | TRUSTED, GROUP_CAPABILITY, set_ambient_capability, 0,
+          "Ambient capabilities of the command" },
         { "no-new-privileges", 0, TAKES_VALUE, "BOOL", "Exec", "NoNewPrivileges", RESETS,
           GROUP_NO_NEW_PRIVILEGES, set_boolean, AT(no_new_privileges),
           "Nothing inside may gain privileges" },
@@ -183,12 +184,12 @@ const struct option_row option_rows[] = {
           "SELinux label of API file systems" },
         { "rlimit", 0, TAKES_VALUE, "NAME=LIMIT", "Exec", "Limit*", REPEAT | TRUSTED, GROUP_LIMIT,
           set_limit, 0, "Set a resource limit" },
-        { "oom-score-adjust", 0, TAKES_VALUE, "N", "Exec", "OOMScoreAdjust", TRUSTED | PLANNED,
-          .help = "Adjust the score for the out-of-memory killer" },
-        { "cpu-affinity", 0, TAKES_VALUE, "CPUS", "Exec", "CPUAffinity", TRUSTED | PLANNED, .help =
-          "CPUs to run on" },
-        { "personality", 0, TAKES_VALUE, "ARCH", "Exec", "Personality", PLANNED, .help =
-          "Architecture that uname shows" },
+        { "oom-score-adjust", 0, TAKES_VALUE, "N", "Exec", "OOMScoreAdjust", RESETS | TRUSTED,
+          GROUP_OTHER, set_oom_score_adjust, 0, "Adjust the score for the out-of-memory killer" },
+        { "cpu-affinity", 0, TAKES_VALUE, "CPUS", "Exec", "CPUAffinity", RESETS | TRUSTED,
+          GROUP_OTHER, set_cpu_affinity, 0, "CPUs to run on" },
+        { "personality", 0, TAKES_VALUE, "ARCH", "Exec", "Personality", RESETS, GROUP_OTHER,
+          set_personality, 0, "Architecture that uname shows" },
 
         HEADING("Integration"),
         { "resolv-conf", 0, TAKES_VALUE, "MODE", "Exec", "ResolvConf", PLANNED, .help =

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sched.h>
+#include <stdio.h>
 
 #include "basic/caps.h"
 #include "basic/parse.h"
@@ -177,15 +178,45 @@ static void print_stop_timeout(struct printer *p, uint64_t us)
         print_string(p, "stop-timeout", strbuf_text(&text));
 }
 
+static void add_capabilities(struct strbuf *out, uint64_t set)
+{
+        const char *separator = "";
+
+        for (unsigned i = 0; cap_name(i); i++) {
+                if (!(set & UINT64_C(1) << i))
+                        continue;
+                strbuf_addf(out, "%s%s", separator, cap_name(i));
+                separator = " ";
+        }
+}
+
+/* Only what was asked for: else the payload has what we have. */
+static void print_payload(struct printer *p, const struct container_config *c)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        char number[16];
+
+        if (c->ambient_capabilities) {
+                add_capabilities(&text, c->ambient_capabilities);
+                print_string(p, "ambient-capabilities", strbuf_text(&text));
+        }
+        if (c->oom_score_adjust_set) {
+                (void) snprintf(number, sizeof(number), "%d", c->oom_score_adjust);
+                print_string(p, "oom-score-adjust", number);
+        }
+        if (c->cpu_affinity)
+                print_string(p, "cpu-affinity", c->cpu_affinity);
+        if (c->personality)
+                print_string(p, "personality", c->personality);
+}
+
 static void print_confinement(struct printer *p, const struct container_plan *plan)
 {
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
         struct strbuf filter CLEANUP_STRBUF = STRBUF_NULL;
         char *signal_name CLEANUP_FREE = NULL;
 
-        for (unsigned i = 0; cap_name(i); i++)
-                if (plan->capabilities & UINT64_C(1) << i)
-                        strbuf_addf(&text, "%s%s", text.length ? " " : "", cap_name(i));
+        add_capabilities(&text, plan->capabilities);
         print_string(p, "capabilities", strbuf_text(&text));
         print_boolean(p, "no-new-privileges", plan->config->no_new_privileges);
         seccomp_describe(&plan->filter, &filter);
@@ -196,6 +227,7 @@ static void print_confinement(struct printer *p, const struct container_plan *pl
         print_string(p, "kill-signal", signal_name);
         print_stop_timeout(p, plan->stop_timeout_us);
         print_boolean(p, "notify-ready", plan->config->notify_ready);
+        print_payload(p, plan->config);
 }
 
 static void add_limit(struct strbuf *out, rlim_t value)

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 
 #include "basic/caps.h"
+#include "basic/parse.h"
 #include "basic/path.h"
 #include "basic/strv.h"
 #include "shared/names.h"
@@ -134,6 +135,36 @@ static int decide_environment(const struct plan_inputs *in, struct container_pla
         return r < 0 ? r : strv_add_all(list, host->os_release_environment);
 }
 
+/*
+ * The words of a boot are what a kernel finds on its command line: NAME=VALUE is a variable for
+ * init, with '_' for '-'. A name with a dot, and what init takes as an option, stay words.
+ */
+static int decide_boot_words(const struct container_config *c, struct container_plan *plan)
+{
+        int r = 0;
+
+        if (c->start_mode != START_BOOT)
+                return 0;
+        STRV_FOREACH(word, c->parameters)
+        {
+                char *assignment CLEANUP_FREE = strdup(*word);
+                size_t n = strcspn(*word, "=");
+
+                if (!assignment)
+                        return -ENOMEM;
+                for (size_t i = 0; i < n; i++)
+                        if (assignment[i] == '-')
+                                assignment[i] = '_';
+                if ((*word)[n] == '=' && (*word)[0] != '-' && env_name_is_valid(assignment, n))
+                        r = strv_env_set(&plan->environment, assignment);
+                else
+                        r = strv_add(&plan->argv, *word);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* ---- devices ----------------------------------------------------------------------------- */
 
 static int add_device(struct container_plan *plan, char type, int major_number, int minor_number,
@@ -232,7 +263,7 @@ static int decide_strings(const struct plan_inputs *in, struct container_plan *p
                 r = copy_string(&plan->user, c->user);
         if (r >= 0)
                 r = copy_string(&plan->working_directory, c->working_directory);
-        if (r >= 0 && c->parameters) {
+        if (r >= 0 && c->parameters && c->start_mode != START_BOOT) {
                 plan->argv = strv_copy(c->parameters);
                 r = plan->argv ? 0 : -ENOMEM;
         }
@@ -265,6 +296,31 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "
                                    "--private-users=, or use another kernel.");
+        return 0;
+}
+
+/* What is asked for the payload and cannot be had here. */
+static int check_payload(const struct plan_inputs *in, uint64_t capabilities,
+                         struct failure *failure)
+{
+        const struct container_config *c = in->config;
+        uint64_t missing = c->ambient_capabilities & ~capabilities;
+        struct cpu_mask wanted, online;
+
+        for (unsigned i = 0; cap_name(i); i++)
+                if (missing & CAP_BIT(i))
+                        return failure_set(failure, -EINVAL,
+                                           "--ambient-capability= asks for %s, which this "
+                                           "container does not keep. Add --capability=%s.",
+                                           cap_name(i), cap_name(i));
+        if (c->cpu_affinity && in->host->cpus &&
+            cpu_mask_from_list(c->cpu_affinity, &wanted) >= 0 &&
+            cpu_mask_from_list(in->host->cpus, &online) >= 0 &&
+            !cpu_mask_intersects(&wanted, &online))
+                return failure_set(failure, -EINVAL,
+                                   "--cpu-affinity= asks for the CPUs %s, but this host has only "
+                                   "%s. Name one of those.",
+                                   c->cpu_affinity, in->host->cpus);
         return 0;
 }
 
@@ -361,6 +417,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
         };
         int r = check_tree(in, failure);
 
+        if (r >= 0)
+                r = check_payload(in, plan.capabilities, failure);
         if (r < 0)
                 return r;
         /* A tree that was shifted once has to follow its range; mapping starts from plain ids. */
@@ -378,6 +436,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 r = decide_strings(in, &plan);
         if (r >= 0)
                 r = decide_environment(in, &plan);
+        if (r >= 0)
+                r = decide_boot_words(c, &plan);
         if (r >= 0)
                 r = decide_devices(in, &plan);
         if (r >= 0)

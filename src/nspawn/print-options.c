@@ -71,7 +71,7 @@ static const struct {
         { "network-veth-extra", "<text>" },
         { "port", "tcp: udp:" },
         { "rlimit", "<help=>" },
-        { "personality", "x86 x86-64" },
+        { "personality", "<help>" },
         { "resolv-conf", "off copy-host copy-static copy-uplink copy-stub replace-host "
                          "replace-static replace-uplink replace-stub bind-host bind-static "
                          "bind-uplink bind-stub delete auto" },

@@ -394,10 +394,9 @@ int set_ownership_chown(struct container_config *c, const struct setting *s,
         return 0;
 }
 
-int set_capability(struct container_config *c, const struct setting *s, struct failure *failure)
+int setting_capabilities(const struct setting *s, uint64_t *ret, struct failure *failure)
 {
         const char *bad = NULL;
-        uint64_t set = 0;
 
         if (setting_asks_for_help(s)) {
                 for (unsigned i = 0; cap_name(i); i++)
@@ -407,11 +406,21 @@ int set_capability(struct container_config *c, const struct setting *s, struct f
         if (s->from_file && strchr(s->value, ','))
                 return setting_refuse(s, failure, -EINVAL,
                                       "write the names with spaces between them");
-        if (caps_parse(s->value, &set, &bad) < 0)
+        if (caps_parse(s->value, ret, &bad) < 0)
                 return failure_set(failure, -EINVAL,
                                    "Cannot use '%s': '%.*s' is not a capability. See "
                                    "--capability=help.",
                                    s->origin, (int) strcspn(bad, ","), bad);
+        return 0;
+}
+
+int set_capability(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        uint64_t set = 0;
+        int r = setting_capabilities(s, &set, failure);
+
+        if (r != 0)
+                return r;
         if (streq(s->row->name, "capability")) {
                 c->capabilities_added |= set;
                 /* With --settings=override a file comes on top of the command line. */

@@ -45,6 +45,12 @@ setting_apply_fn set_working_directory;
 setting_apply_fn set_bind;
 setting_apply_fn set_tmpfs;
 
+/* ---- setters-payload.c: what the payload is started with ---- */
+setting_apply_fn set_ambient_capability;
+setting_apply_fn set_cpu_affinity;
+setting_apply_fn set_oom_score_adjust;
+setting_apply_fn set_personality;
+
 /* ---- for other setters ---- */
 
 /* The field of the row. */
@@ -59,6 +65,9 @@ bool setting_asks_for_help(const struct setting *s);
 /* Copies @value to @field, or to the end of @list. 0, or -ENOMEM and a sentence. */
 int setting_replace_string(char **field, const char *value, struct failure *failure);
 int setting_add_string(char ***list, const char *value, struct failure *failure);
+
+/* The set of capabilities in the value; for "help" it is 1, and they were printed. */
+int setting_capabilities(const struct setting *s, uint64_t *ret, struct failure *failure);
 
 /* Sets an enum from a NULL-terminated list of words; "help" prints them. @numbers runs beside
  * @words. Returns as setting_apply_fn. */

@@ -262,14 +262,39 @@ static int set_up_namespaces(struct start *s, struct failure *failure)
         return r < 0 ? hear_failure(c, r, failure) : 0;
 }
 
+/* Ours to do: to lower it takes a capability of the host, which a user namespace does not give. */
+static int adjust_oom_score(struct start *s, struct failure *failure)
+{
+        const struct container_config *config = s->plan->config;
+        char path[64], text[16];
+        int r;
+
+        if (!config->oom_score_adjust_set)
+                return 0;
+        (void) snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int) s->container->leader);
+        (void) snprintf(text, sizeof(text), "%d", config->oom_score_adjust);
+        r = write_file_at(AT_FDCWD, path, text);
+        if (r == -EACCES)
+                return failure_set(failure, r,
+                                   "Cannot set the out-of-memory score to %d "
+                                   "(--oom-score-adjust=): %s. To lower it takes the capability "
+                                   "CAP_SYS_RESOURCE, which this host does not give.",
+                                   config->oom_score_adjust, error_text(r));
+        return r < 0 ? failure_set(failure, r,
+                                   "Cannot set the out-of-memory score to %d "
+                                   "(--oom-score-adjust=): %s.",
+                                   config->oom_score_adjust, error_text(r))
+                     : 0;
+}
+
 static const struct {
         int (*run)(struct start *s, struct failure *failure);
 } start_steps[] = {
         { get_filter },   /* may run a helper: before anything is made */
         { create_scope }, /* limits that the host cannot keep are refused before the tree changes */
         { change_tree },  /* before its mounts are copied */
-        { make_propagate }, { prepare_mounts }, { open_kmsg },
-        { set_up_console }, { clone_child },    { set_up_namespaces },
+        { make_propagate }, { prepare_mounts },   { open_kmsg },         { set_up_console },
+        { clone_child },    { adjust_oom_score }, { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, char **host_argv,

@@ -390,6 +390,13 @@ static char *describe(const struct container_config *c, size_t field)
                 strbuf_addf(&b, "+%llx -%llx", (unsigned long long) c->capabilities_added,
                             (unsigned long long) c->capabilities_dropped);
                 break;
+        case offsetof(struct container_config, ambient_capabilities):
+                strbuf_addf(&b, "%llx", (unsigned long long) c->ambient_capabilities);
+                break;
+        case offsetof(struct container_config, oom_score_adjust):
+                if (c->oom_score_adjust_set)
+                        strbuf_addf(&b, "%d", c->oom_score_adjust);
+                break;
         case offsetof(struct container_config, console_mode):
                 strbuf_add(&b, console_mode_name(c->console_mode));
                 break;
@@ -554,6 +561,19 @@ static void test_good_values(void **state)
                 { "--rlimit=CORE=1|--rlimit=CPU=2|--rlimit=CORE=3", OTHER(limits),
                   "CPU=2:2;CORE=3:3;" },
 
+                { "--ambient-capability=CAP_CHOWN|--ambient-capability=CAP_KILL,cap_kill",
+                  OTHER(ambient_capabilities), "21" },
+                { "--ambient-capability=", OTHER(ambient_capabilities), "0" },
+                { "--ambient-capability=all", OTHER(ambient_capabilities), "ffffffffffffffff" },
+                { "--oom-score-adjust=-1000", OTHER(oom_score_adjust), "-1000" },
+                { "--oom-score-adjust=5|--oom-score-adjust=+1000", OTHER(oom_score_adjust),
+                  "1000" },
+                { "", STRING(cpu_affinity), "none" },
+                { "--cpu-affinity=0-3, 7 9", STRING(cpu_affinity), "0-3,7,9" },
+                { "--cpu-affinity=0|--cpu-affinity=1", STRING(cpu_affinity), "1" },
+                { "--cpu-affinity=0|--cpu-affinity=", STRING(cpu_affinity), "none" },
+                { "", STRING(personality), "none" },
+
                 { "--bind=/a", OTHER(custom_mounts), "bind /a /a rw rbind noidmap;" },
                 { "--bind-ro=/a:/b", OTHER(custom_mounts), "bind /a /b ro rbind noidmap;" },
                 { "--bind=/a//x/:/b/./c", OTHER(custom_mounts),
@@ -613,6 +633,17 @@ static void test_bad_values(void **state)
                 { "-M" X64 "a", -EINVAL, "64 letters" },
                 { "-M..", -EINVAL, "machine" },
                 { "--hostname=a b", -EINVAL, "host name" },
+                { "--ambient-capability=CAP_X", -EINVAL, "'CAP_X' is not a capability" },
+                { "--oom-score-adjust=", -EINVAL, "1000" },
+                { "--oom-score-adjust=1001", -EINVAL, "1000" },
+                { "--oom-score-adjust=-1001", -EINVAL, "1000" },
+                { "--oom-score-adjust=1x", -EINVAL, "1000" },
+                { "--cpu-affinity=x", -EINVAL, "numbers of CPUs" },
+                { "--cpu-affinity=3-1", -ERANGE, "numbers of CPUs" },
+                { "--cpu-affinity=8192", -ERANGE, "numbers of CPUs" },
+                { "--cpu-affinity=1,", -EINVAL, "numbers of CPUs" },
+                { "--personality=", -EINVAL, "one of" },
+                { "--personality=pdp11", -EINVAL, "one of" },
                 { "--hostname=.a", -EINVAL, "host name" },
                 { "--uuid=", -EINVAL, "32 hexadecimal digits" },
                 { "--uuid=xyz", -EINVAL, "32 hexadecimal digits" },
@@ -908,6 +939,10 @@ static void test_validate(void **state)
                 { "-U|--bind=/a:/", NULL, -EINVAL, "--private-users-ownership=auto" },
                 { "--private-users=pick|--bind=/a:/", NULL, -EINVAL, "ownership" },
                 { "--bind=/a:/b", NULL, 0, "" },
+                { "--ambient-capability=CAP_CHOWN", NULL, 0, "" },
+                { "--ambient-capability=CAP_CHOWN|-a", NULL, 0, "" },
+                { "--ambient-capability=all", NULL, -EINVAL, "ambient-capability=all" },
+                { "--ambient-capability=CAP_CHOWN|-b", NULL, -EINVAL, "--boot" },
         };
 
         (void) state;

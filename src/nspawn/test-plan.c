@@ -274,6 +274,42 @@ static void test_environment(void **state)
         }
 }
 
+/* Words of a boot that a kernel would make variables of. */
+static void test_boot_words(void **state)
+{
+        static const struct {
+                const char *line;
+                const char *argv, *variables;
+        } rows[] = {
+                { "-b", "", "" },
+                { "-b|single|3", "single|3|", "" },
+                { "-b|A=1|x|b-c=d=e", "x|", "A=1|b_c=d=e" },
+                { "-b|TERM=vt220|A=1|A=2", "", "TERM=vt220|A=2" },
+                { "-b|systemd.unit=a.target|a.b=c", "systemd.unit=a.target|a.b=c|", "" },
+                { "-b|x|--unit=x|--log-level=debug|-z=1", "x|--unit=x|--log-level=debug|-z=1|",
+                  "" },
+                { "-b|=x|1a=2|a b=c|\xc3\xa4=1|a", "=x|1a=2|a b=c|\xc3\xa4=1|a|", "" },
+                { "-b|-EA=3|A=1", "", "A=1" },
+                { "A=1|b", "A=1|b|", "" },
+                { "-a|A=1", "A=1|", "" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                char *argv CLEANUP_FREE = NULL, **variables CLEANUP_STRV = NULL;
+
+                build(&w);
+                argv = w.plan.argv ? join(w.plan.argv) : strdup("");
+                if (!streq(argv, rows[i].argv))
+                        fail_msg("row %zu: '%s'", i, argv);
+                assert_int_equal(strv_split(rows[i].variables, "|", &variables), 0);
+                STRV_FOREACH(variable, variables)
+                if (!strv_contains(w.plan.environment, *variable))
+                        fail_msg("row %zu: no %s", i, *variable);
+        }
+}
+
 static void test_limits(void **state)
 {
         static const struct {
@@ -468,6 +504,14 @@ static void no_userns_and_no_ids(struct world *w)
         w->ids = (struct ids) IDS_NULL;
 }
 
+static char two_cpus[] = "0-1";
+
+/* Facts own what they have; this one is a constant, which nobody frees here. */
+static void has_two_cpus(struct world *w)
+{
+        w->host.cpus = two_cpus;
+}
+
 static void test_refusals(void **state)
 {
         static const struct {
@@ -490,6 +534,14 @@ static void test_refusals(void **state)
                 { "-U", no_userns_and_no_ids, 0, NULL },
                 { "--property=MemoryMax=x", NULL, -EINVAL, "MemoryMax" },
                 { "--property=NoSuchThing=1", NULL, -EINVAL, "NoSuchThing" },
+                { "--ambient-capability=CAP_CHOWN", NULL, 0, NULL },
+                { "--ambient-capability=CAP_SYS_TIME", NULL, -EINVAL, "CAP_SYS_TIME" },
+                { "--ambient-capability=CAP_CHOWN|--drop-capability=all", NULL, -EINVAL,
+                  "--capability=CAP_CHOWN" },
+                { "--ambient-capability=CAP_BPF|--capability=CAP_BPF", NULL, 0, NULL },
+                { "--cpu-affinity=7", NULL, 0, NULL },
+                { "--cpu-affinity=7", has_two_cpus, -EINVAL, "0-1" },
+                { "--cpu-affinity=1-7", has_two_cpus, 0, NULL },
         };
 
         (void) state;
@@ -1374,6 +1426,7 @@ int main(void)
                 cmocka_unit_test(test_capabilities),
                 cmocka_unit_test(test_console),
                 cmocka_unit_test(test_environment),
+                cmocka_unit_test(test_boot_words),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_identity),
                 cmocka_unit_test(test_machine_names),

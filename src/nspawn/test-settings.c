@@ -393,7 +393,27 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\nProcessTwo=yes\nProcessTwo=no\n", YES, "*ProcessTwo=yes", "contradicts" },
         { "", "[Exec]\nProcessTwo=yes\nBoot=no\n", YES, "*ProcessTwo=yes", NULL },
         { "", "[Exec]\nBoot=no\nBoot=yes\n", YES, "*Boot=yes", NULL },
+        { "", "[Exec]\nCPUAffinity=0\nCPUAffinity=1-2\n", YES, "*CPUAffinity=0 *CPUAffinity=1-2",
+          NULL },
+        { "", "[Exec]\nCPUAffinity=0\nCPUAffinity=\nOOMScoreAdjust=1\nOOMScoreAdjust=\n", YES, "",
+          NULL },
+        { "", "[Exec]\nCPUAffinity=x\nOOMScoreAdjust=2000\nPersonality=vax\n", YES, "",
+          "a.nspawn:4" },
+        { "--cpu-affinity=1|--oom-score-adjust=1", "[Exec]\nCPUAffinity=0\nOOMScoreAdjust=2\n", YES,
+          "--cpu-affinity=1 --oom-score-adjust=1", NULL },
+        { "--cpu-affinity=1", "[Exec]\nOOMScoreAdjust=2\n", YES,
+          "--cpu-affinity=1 *OOMScoreAdjust=2", NULL },
+        { "--cpu-affinity=1", "[Exec]\nCPUAffinity=0\n", OVERRIDE, "*CPUAffinity=0", NULL },
+        { "", "[Exec]\nAmbientCapability=CAP_KILL CAP_CHOWN\nAmbientCapability=\n", YES,
+          "*AmbientCapability=CAP_KILL *AmbientCapability=CAP_CHOWN", NULL },
+        { "--drop-capability=CAP_KILL", "[Exec]\nAmbientCapability=CAP_CHOWN\n", YES,
+          "--drop-capability=CAP_KILL", NULL },
+        { "--ambient-capability=CAP_KILL", "[Exec]\nDropCapability=CAP_CHOWN\n", YES,
+          "--ambient-capability=CAP_KILL", NULL },
         /* Trust. */
+        { "", "[Exec]\nCPUAffinity=0\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nOOMScoreAdjust=0\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nAmbientCapability=CAP_KILL\n", BESIDE, "", "not trusted" },
         { "", "[Files]\nBind=/a\nReadOnly=yes\n", BESIDE, "*ReadOnly=yes", "not trusted" },
         { "", "[Files]\nBind=/a\n", BESIDE | TRUSTED, "*Bind=/a", NULL },
         { "", "[Files]\nBind=/a\n", BESIDE | OVERRIDE, "", "not trusted" },
@@ -409,7 +429,6 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\nEnvironment=A=\xc2\x9b\n", BESIDE, "", "control characters" },
         { "", "[Exec]\n\033[2J=\033\n", YES, "", "?[2J=?" },
         /* Not built. */
-        { "", "[Exec]\nPersonality=x86\n", BESIDE, "", "not built yet" },
         { "", "[Exec]\nEphemeral=yes\n", BESIDE, "", "not trusted" },
         { "", "[Exec]\nEphemeral=no\nSuppressSync=no\n", YES, "*Ephemeral=no *SuppressSync=no",
           NULL },
@@ -450,6 +469,7 @@ static void test_effects(void **state)
         assert_int_equal(merge("--drop-capability=CAP_KILL|--capability=CAP_BPF",
                                "[Exec]\nBoot=yes\nPrivateUsers=1\nUser=a\nNotifyReady=yes\n"
                                "Capability=CAP_KILL\nLimitNICE=-5:infinity\n"
+                               "CPUAffinity=0\nCPUAffinity=2-3\nOOMScoreAdjust=-7\n"
                                "[Files]\nReadOnly=yes\nBind=/a:/b\nPrivateUsersOwnership=yes\n"
                                "[Network]\nPrivate=yes\n",
                                OVERRIDE, &s, &failure),
@@ -463,7 +483,9 @@ static void test_effects(void **state)
         assert_int_equal(c.capabilities_added, UINT64_C(1) << 5 | UINT64_C(1) << 39);
         assert_int_equal(c.capabilities_dropped, 0);
         assert_int_equal(c.limits[RLIMIT_NICE].value.rlim_cur, 25);
-        assert_string_equal(c.custom_mounts[0].origin, "a.nspawn:10: Bind=/a:/b");
+        assert_string_equal(c.cpu_affinity, "0,2-3");
+        assert_true(c.oom_score_adjust_set && c.oom_score_adjust == -7);
+        assert_string_equal(c.custom_mounts[0].origin, "a.nspawn:13: Bind=/a:/b");
 }
 
 /* The file's network does not bring CAP_NET_ADMIN where the command line chose capabilities. */

@@ -29,6 +29,8 @@ BAD_VALUES = [
     "--rlimit=NOFILE=", "--rlimit=RLIMIT_NOFILE=-1", "--rlimit=NOFILE=1:2:3",
     "--console=nosuch", "--console=",
     "--register=perhaps",
+    "--oom-score-adjust=1001", "--oom-score-adjust=", "--cpu-affinity=x", "--cpu-affinity=3-1",
+    "--cpu-affinity=99999", "--personality=", "--personality=vax", "--ambient-capability=CAP_NOSUCH",
     "--property=novalue",
     "--no-such-option", "--bind", "-D", "--mach", "-k",
 ]
@@ -42,6 +44,7 @@ BAD_COMBINATIONS = [
     ["--private-users=1048576", "--private-users-ownership=chown", "--read-only"],
     ["-U", "--private-users-ownership=chown", "--read-only"],
     ["-U", "--bind=/tmp:/"],
+    ["--ambient-capability=CAP_CHOWN", "--boot"], ["--ambient-capability=CAP_SYS_TIME"],
     ["--private-users=1048576", "--private-users-ownership=map", "--tmpfs=/"],
 ]
 

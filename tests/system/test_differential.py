@@ -107,7 +107,7 @@ say mounts; cat /proc/self/mountinfo
 say dev; list /dev
 say run-host; list /run/host
 say environment; tr '\0' '\n' </proc/1/environ
-say status; grep -E '^(Uid|Gid|Groups|Cap|NoNew|Seccomp|Umask|Threads)' /proc/1/status
+say status; grep -E '^(Uid|Gid|Groups|Cap|NoNew|Seccomp|Umask|Threads|Cpus_allowed_list)' /proc/1/status
 say limits; cat /proc/1/limits
 say cgroup; cat /proc/1/cgroup
 say users; cat /proc/1/uid_map /proc/1/gid_map /proc/1/setgroups
@@ -277,6 +277,7 @@ VIEWS = {
     "words": ["-E", "A=b", "--hostname=front", "--chdir=/usr"],
     "pipe": ["--console=pipe"],
     "filter": ["--system-call-filter=@keyring ~@chown"],
+    "payload": ["--ambient-capability=CAP_NET_RAW", "--oom-score-adjust=50", "--cpu-affinity=0"],
 }
 
 
@@ -316,6 +317,7 @@ SETTINGS_VIEWS = {
                           ["-E", "C=d", "--hostname=mine", "--settings=override"]),
     "taken back": ("[Exec]\nEnvironment=A=b\nEnvironment=\nHostname=x\nHostname=\n"
                    "NoNewPrivileges=yes\nNoNewPrivileges=\n[Files]\nReadOnly=yes\nReadOnly=\n", []),
+    "payload": ("[Exec]\nAmbientCapability=CAP_NET_RAW CAP_CHOWN\nOOMScoreAdjust=50\n", []),
     "filter": ("[Exec]\nSystemCallFilter=@keyring\nSystemCallFilter=~@chown\n", []),
     "continued": ("[Exec]\nEnvironment=A=1 \\\n# no \\\n  B=2\n\nEnvironment=C=3", []),
 }

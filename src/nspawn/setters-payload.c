@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Setters of what the payload is started with: what it may do beyond its user, where it runs, what
+ * it takes the host for.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/personality.h>
+
+#include "basic/parse.h"
+#include "nspawn/setters.h"
+
+int set_ambient_capability(struct container_config *c, const struct setting *s,
+                           struct failure *failure)
+{
+        uint64_t set = 0;
+        int r = setting_capabilities(s, &set, failure);
+
+        if (r == 0)
+                c->ambient_capabilities |= set;
+        return r;
+}
+
+int set_oom_score_adjust(struct container_config *c, const struct setting *s,
+                         struct failure *failure)
+{
+        long value = 0;
+
+        if (parse_long(s->value, -1000, 1000, &value) < 0)
+                return setting_refuse(s, failure, -EINVAL,
+                                      "give a number from -1000 (never killed) to 1000");
+        c->oom_score_adjust = (int) value;
+        c->oom_score_adjust_set = true;
+        return 0;
+}
+
+/* On the command line the last one counts, and may be empty; the lines of a file add up. */
+int set_cpu_affinity(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        char *list CLEANUP_FREE = NULL, *both CLEANUP_FREE = NULL;
+        int r;
+
+        if (!s->from_file && *s->value == '\0') {
+                free(c->cpu_affinity);
+                c->cpu_affinity = NULL;
+                return 0;
+        }
+        r = parse_cpu_list(s->value, &list);
+        if (r == -ENOMEM)
+                return failure_set(failure, r, "Out of memory.");
+        if (r < 0)
+                return setting_refuse(s, failure, r, "give numbers of CPUs, for example 0-3,7");
+        if (!s->from_file || !c->cpu_affinity)
+                return setting_replace_string(&c->cpu_affinity, list, failure);
+        if (asprintf(&both, "%s,%s", c->cpu_affinity, list) < 0)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        return setting_replace_string(&c->cpu_affinity, both, failure);
+}
+
+/* The native architecture, and the one of 32 bits that the same processors run. */
+#if defined(__x86_64__)
+#define NATIVE "x86-64"
+#define SIBLING "x86"
+#elif defined(__i386__)
+#define NATIVE "x86"
+#elif defined(__aarch64__)
+#define NATIVE "arm64"
+#define SIBLING "arm"
+#elif defined(__arm__)
+#define NATIVE "arm"
+#elif defined(__s390x__)
+#define NATIVE "s390x"
+#define SIBLING "s390"
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+#define NATIVE "ppc64-le"
+#define SIBLING "ppc-le"
+#elif defined(__riscv)
+#define NATIVE "riscv64"
+#else
+#define NATIVE "native"
+#endif
+#ifndef SIBLING
+#define SIBLING NULL
+#endif
+
+int set_personality(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        static const char *const words[] = { NATIVE, SIBLING, NULL };
+        static const int numbers[] = { PER_LINUX, PER_LINUX32 };
+        int number = 0, r = setting_set_word(s, words, numbers, &number, failure);
+
+        if (r != 0)
+                return r;
+        c->personality = number == PER_LINUX ? words[0] : words[1];
+        c->personality_id = (unsigned long) number;
+        return 0;
+}
