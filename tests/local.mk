@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	%D%/system/test_limits.py \
 	%D%/system/test_options.py \
 	%D%/system/test_payload.py \
+	%D%/system/test_rootfs.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
@@ -82,7 +83,10 @@ EXTRA_DIST += \
 	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \
-	%D%/plan/users-off.args %D%/plan/users-off.expected
+	%D%/plan/users-off.args %D%/plan/users-off.expected \
+	%D%/plan/volatile-overlay.args %D%/plan/volatile-overlay.expected \
+	%D%/plan/volatile-state.args %D%/plan/volatile-state.expected \
+	%D%/plan/volatile-yes.args %D%/plan/volatile-yes.expected
 
 include tests/fuzz/local.mk
 

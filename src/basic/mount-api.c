@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -260,6 +261,17 @@ int mount_new_overlay(const struct mount_overlay *d, int *ret_context, char *why
         fd = d->attach_layers ? -EINVAL : overlay_build(d, ret_context, why, why_size);
         return fd == -EINVAL && d->n_detached > 0 ? overlay_build_in_namespace(d, why, why_size)
                                                   : fd;
+}
+
+int mount_get_restrictions(int fd)
+{
+        struct statvfs st;
+
+        if (fstatvfs(fd, &st) < 0)
+                return -errno;
+        return (st.f_flag & ST_NOSUID ? MOUNT_NOSUID : 0) |
+               (st.f_flag & ST_NODEV ? MOUNT_NODEV : 0) |
+               (st.f_flag & ST_NOEXEC ? MOUNT_NOEXEC : 0);
 }
 
 /* ---- what is mounted by path ------------------------------------------------------------- */

@@ -47,9 +47,13 @@ struct mount_description {
  */
 int mount_new(const struct mount_description *d, int *ret_context, char *why, size_t why_size);
 
+/* Attributes that the mount at @fd has, of those that a mount of the same files must have, too:
+ * MOUNT_NOSUID, MOUNT_NODEV, MOUNT_NOEXEC. A negative errno on failure. */
+int mount_get_restrictions(int fd);
+
 /*
- * The same in one call, mounted on the working directory at once: for a mount namespace that
- * nobody else is in, where there is nothing to be hidden while it is built.
+ * As mount_new(), in one call and mounted on the working directory at once: for a mount namespace
+ * that nobody else is in, where there is nothing to be hidden while it is built.
  */
 int mount_new_here(const struct mount_description *d);
 

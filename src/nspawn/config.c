@@ -7,6 +7,8 @@
 #include "basic/path.h"
 #include "basic/strv.h"
 
+const char *const merged_usr_names[N_MERGED_USR_NAMES] = { "bin", "sbin", "lib", "lib64" };
+
 void config_init(struct container_config *c)
 {
         *c = (struct container_config){
@@ -82,6 +84,31 @@ const char *start_mode_name(enum start_mode mode)
         return names[mode];
 }
 
+const char *volatile_mode_name(enum volatile_mode mode)
+{
+        static const char *const names[] = {
+                [VOLATILE_NO] = "no",
+                [VOLATILE_YES] = "yes",
+                [VOLATILE_STATE] = "state",
+                [VOLATILE_OVERLAY] = "overlay",
+        };
+
+        static_assert(ARRAY_SIZE(names) == VOLATILE_OVERLAY + 1, "every mode has a name");
+        return names[mode];
+}
+
+bool config_tree_is_read_only(const struct container_config *c)
+{
+        return c->read_only || c->volatile_mode != VOLATILE_NO;
+}
+
+bool config_root_is_writable(const struct container_config *c)
+{
+        if (c->volatile_mode == VOLATILE_YES || c->volatile_mode == VOLATILE_OVERLAY)
+                return true;
+        return !config_tree_is_read_only(c);
+}
+
 const char *limit_name(int resource)
 {
         static const char *const names[] = {
@@ -141,10 +168,11 @@ static int validate_mounts(const struct container_config *c, struct failure *fai
 
 int config_validate(const struct container_config *c, struct failure *failure)
 {
-        if (c->ownership == OWNERSHIP_CHOWN && c->read_only)
+        if (c->ownership == OWNERSHIP_CHOWN && config_tree_is_read_only(c))
                 return failure_set(failure, -EINVAL,
                                    "--private-users-ownership=chown changes the tree, which "
-                                   "--read-only forbids. Leave one of them out.");
+                                   "%s forbids. Leave one of them out.",
+                                   c->read_only ? "--read-only" : "--volatile=");
         if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_WRITABLE)
                 return failure_set(failure, -EINVAL,
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 cannot be combined with "

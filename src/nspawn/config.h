@@ -44,6 +44,14 @@ enum console_mode {
 
 enum register_mode { REGISTER_AUTO, REGISTER_YES, REGISTER_NO };
 
+/* Which changes are forgotten at the end. */
+enum volatile_mode {
+        VOLATILE_NO,
+        VOLATILE_YES,     /* all but /usr is a new tmpfs, and /usr is read-only */
+        VOLATILE_STATE,   /* the tree is read-only, and /var a new tmpfs */
+        VOLATILE_OVERLAY, /* everything can be changed, in a layer that is a tmpfs */
+};
+
 enum api_vfs_mode { API_VFS_PROTECTED, API_VFS_WRITABLE, API_VFS_NETWORK };
 
 enum custom_mount_type { CUSTOM_BIND, CUSTOM_TMPFS };
@@ -88,6 +96,7 @@ struct container_config {
         char *tree;      /* the root directory: this one */
         char *machine;   /* as given, or derived later */
         bool read_only;
+        enum volatile_mode volatile_mode;
 
         enum start_mode start_mode;
         char **parameters;
@@ -150,9 +159,20 @@ void config_done(struct container_config *c);
  */
 int config_validate(const struct container_config *c, struct failure *failure);
 
+/* Whether the tree on disk stays as it is, whatever happens inside. */
+bool config_tree_is_read_only(const struct container_config *c);
+
+/* Whether the container's root directory can be written to, to wherever that goes. */
+bool config_root_is_writable(const struct container_config *c);
+
+/* What is a link into /usr in the root directory of a tree with a merged /usr. */
+#define N_MERGED_USR_NAMES 4
+extern const char *const merged_usr_names[N_MERGED_USR_NAMES];
+
 /* The words for the enums, used by options, plan and messages. */
 const char *console_mode_name(enum console_mode mode);
 const char *ownership_name(enum ownership ownership);
 const char *start_mode_name(enum start_mode mode);
+const char *volatile_mode_name(enum volatile_mode mode);
 const char *limit_name(int resource);  /* "NOFILE"; NULL if there is no such limit */
 int limit_from_name(const char *name); /* with or without RLIMIT_; -EINVAL */

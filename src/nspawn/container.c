@@ -98,8 +98,8 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = host_facts_read(run->config, &run->host, failure);
         if (r >= 0)
-                r = tree_facts_read(run->config->tree, &run->host,
-                                    run->config->start_mode == START_BOOT, &run->tree, failure);
+                r = tree_facts_read(run->config, run->config->tree, &run->host, &run->tree,
+                                    failure);
         if (r < 0)
                 return r;
         if (streq(run->tree.path, "/"))
@@ -155,8 +155,9 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
                    struct failure *failure)
 {
         pid_t holder = 0;
-        int r = lock_file_acquire(path, run->config->read_only ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
-                                  &holder);
+        int r = lock_file_acquire(
+                path, config_tree_is_read_only(run->config) ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
+                &holder);
 
         if (r >= 0)
                 return 0;
@@ -605,13 +606,13 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
 /* The tree's file system cannot be mapped: what else is allowed changes the tree on disk. */
 static int leave_mapping(struct run *run, struct failure *failure)
 {
-        if (run->config->read_only)
-                return failure_set(
-                        failure, -EOPNOTSUPP,
-                        "The file system of '%s' does not support id-mapped mounts, and "
-                        "--read-only forbids to change the owners of its files. Leave out "
-                        "one of -U and --read-only.",
-                        run->tree.path);
+        if (config_tree_is_read_only(run->config))
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "The file system of '%s' does not support id-mapped mounts, and "
+                                   "%s forbids to change the owners of its files. Leave out "
+                                   "one of -U and that.",
+                                   run->tree.path,
+                                   run->config->read_only ? "--read-only" : "--volatile=");
         run->root_is_mapped = false;
         if (run->tree.uid < IDMAP_DEFAULT_COUNT)
                 log_message(

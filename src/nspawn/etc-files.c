@@ -30,8 +30,9 @@ const char *etc_way_name(enum etc_way way)
 struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
                                const struct tree_facts *tree)
 {
-        bool writable = !c->read_only;
-        struct etc_plan plan = { .base_directories = writable };
+        bool writable = config_root_is_writable(c);
+        /* A new root directory is made with all of them. */
+        struct etc_plan plan = { .base_directories = writable && c->volatile_mode != VOLATILE_YES };
 
         if (c->private_network)
                 plan.resolv_conf = ETC_OFF;
@@ -98,7 +99,6 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
                 mode_t mode;
         } directories[] = { { "root", 0750 }, { "var", 0755 }, { "etc", 0755 }, { "proc", 0555 },
                             { "sys", 0555 },  { "dev", 0555 }, { "run", 0555 } };
-        static const char *const links[] = { "bin", "sbin", "lib", "lib64" };
         bool complete = true;
 
         for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
@@ -115,14 +115,14 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
         /* Who leaves the links out leaves all but /usr out. */
         if (complete)
                 return 0;
-        for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
-                int r = make_base_link(root_fd, links[i], owner);
+        for (size_t i = 0; i < N_MERGED_USR_NAMES; i++) {
+                int r = make_base_link(root_fd, merged_usr_names[i], owner);
 
                 if (r < 0)
                         return failure_set(failure, r,
                                            "Cannot create the link '/%s' in the tree: "
                                            "%s.",
-                                           links[i], error_text(r));
+                                           merged_usr_names[i], error_text(r));
         }
         return 0;
 }

@@ -227,15 +227,38 @@ static int tree_has_os_release(int fd)
         return r != 0 ? r : tree_has(fd, "usr/lib/os-release");
 }
 
+/* What a new root directory around the tree's /usr needs to know. */
+static int read_usr(struct tree_facts *facts)
+{
+        struct stat st;
+
+        if (fstatat(facts->fd, "bin", &st, AT_SYMLINK_NOFOLLOW) >= 0)
+                facts->bin_is_directory = S_ISDIR(st.st_mode);
+        else if (errno != ENOENT)
+                return -errno;
+        for (size_t i = 0; i < N_MERGED_USR_NAMES; i++) {
+                char path[16];
+                int r;
+
+                (void) snprintf(path, sizeof(path), "usr/%s", merged_usr_names[i]);
+                r = tree_has(facts->fd, path);
+                if (r < 0)
+                        return r;
+                facts->usr_folders |= (unsigned) r << i;
+        }
+        return 0;
+}
+
 /* What is in the tree, as far as it decides something. */
-static int read_content(struct tree_facts *facts, const char *zone, bool want_os_release)
+static int read_content(const struct container_config *c, struct tree_facts *facts,
+                        const char *zone)
 {
         int r = tree_has_usr(facts->fd);
 
         if (r < 0)
                 return r;
         facts->has_usr = r > 0;
-        r = want_os_release ? tree_has_os_release(facts->fd) : 0;
+        r = c->start_mode == START_BOOT ? tree_has_os_release(facts->fd) : 0;
         if (r < 0)
                 return r;
         facts->has_os_release = r > 0;
@@ -243,7 +266,9 @@ static int read_content(struct tree_facts *facts, const char *zone, bool want_os
         if (r < 0)
                 return r;
         facts->has_host_zone = r > 0;
-        return 0;
+        if (c->volatile_mode == VOLATILE_YES)
+                return read_usr(facts); /* its /etc is not shown, so neither is its id */
+        return read_machine_id(facts);
 }
 
 /* Where an open directory is: without symbolic links, by the kernel's word. */
@@ -263,8 +288,8 @@ static char *path_of(int fd)
         return strndup(path, (size_t) n);
 }
 
-int tree_facts_read(const char *path, const struct host_facts *host, bool want_os_release,
-                    struct tree_facts *ret, struct failure *failure)
+int tree_facts_read(const struct container_config *c, const char *path,
+                    const struct host_facts *host, struct tree_facts *ret, struct failure *failure)
 {
         int fd CLEANUP_FD = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         struct tree_facts facts = { .fd = fd };
@@ -280,10 +305,10 @@ int tree_facts_read(const char *path, const struct host_facts *host, bool want_o
         facts.inode = st.st_ino;
         facts.uid = st.st_uid;
         facts.gid = st.st_gid;
-        r = read_content(&facts, host->localtime_zone, want_os_release);
+        r = read_content(c, &facts, host->localtime_zone);
         if (r >= 0) {
                 facts.path = path_of(fd);
-                r = facts.path ? read_machine_id(&facts) : -errno;
+                r = facts.path ? 0 : -errno;
         }
         if (r < 0) {
                 free(facts.path);

@@ -58,6 +58,8 @@ struct tree_facts {
         uid_t uid;
         gid_t gid;
         bool has_usr;
+        bool bin_is_directory; /* this and the next are looked at only for a volatile root */
+        unsigned usr_folders;  /* which of merged_usr_names are in /usr, a bit for each */
         bool has_os_release;
         bool has_host_zone; /* the host's time zone exists inside */
         bool machine_id_set;
@@ -72,8 +74,8 @@ void tree_facts_done(struct tree_facts *facts);
 
 /* Opens the tree at @path and looks at what decides how it is run. Fails with a sentence when it
  * is missing or not a directory. */
-int tree_facts_read(const char *path, const struct host_facts *host, bool want_os_release,
-                    struct tree_facts *ret, struct failure *failure);
+int tree_facts_read(const struct container_config *c, const char *path,
+                    const struct host_facts *host, struct tree_facts *ret, struct failure *failure);
 
 /* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
  * the array. That one is missing is a fact; that it cannot be looked at is a failure. */

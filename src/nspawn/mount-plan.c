@@ -51,6 +51,11 @@ int mount_plan_find(const struct mount_plan *plan, const char *target)
         return -1;
 }
 
+bool mount_plan_has_new_root(const struct mount_plan *plan)
+{
+        return plan->n_ops > 0 && plan->ops[0].kind != MOUNT_ROOT;
+}
+
 const char *mount_phase_name(enum mount_phase phase)
 {
         static const char *const names[] = {
@@ -63,7 +68,8 @@ const char *mount_phase_name(enum mount_phase phase)
 const char *mount_kind_name(enum mount_kind kind)
 {
         static const char *const names[] = {
-                [MOUNT_ROOT] = "root",     [MOUNT_NEW] = "new",
+                [MOUNT_ROOT] = "root",     [MOUNT_OVERLAY] = "overlay",
+                [MOUNT_TREE] = "tree",     [MOUNT_NEW] = "new",
                 [MOUNT_BIND] = "bind",     [MOUNT_BIND_INSIDE] = "bind-inside",
                 [MOUNT_CHANGE] = "change", [MOUNT_DETACH] = "detach"
         };
@@ -224,17 +230,91 @@ static void add_op(struct builder *b, const struct mount_op *op)
         (void) add(b, op, &scratch);
 }
 
-static void plan_root(struct builder *b)
+/* What all of a volatile root that can be written to may take of the host's memory. */
+#define VOLATILE_LIMITS "mode=0755,size=25%,nr_inodes=1m"
+
+/* All that a system finds when it starts for the first time, and the links into its /usr. */
+static void plan_empty_root(struct builder *b)
+{
+        static const struct {
+                const char *path;
+                mode_t mode;
+        } directories[] = { { "root", 0750 }, { "usr", 0755 }, { "var", 0755 }, { "etc", 0755 },
+                            { "proc", 0555 }, { "sys", 0555 }, { "dev", 0555 }, { "run", 0555 } };
+        size_t op = add_tmpfs(b, "/", VOLATILE_LIMITS, MOUNT_STRICTATIME, "--volatile=yes");
+
+        if (b->failed)
+                return;
+        b->plan.ops[op].flags = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+                add_directory(b, op, directories[i].path, directories[i].mode);
+        for (size_t i = 0; i < N_MERGED_USR_NAMES; i++) {
+                char *target CLEANUP_FREE = format_text(b, "usr/%s", merged_usr_names[i]);
+
+                if (target && b->tree->usr_folders & 1U << i)
+                        add_link(b, op, merged_usr_names[i], target);
+        }
+        add_op(b, &(struct mount_op){ .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
+                                      .kind = MOUNT_TREE,
+                                      .attributes = MOUNT_RDONLY,
+                                      .propagation = PROPAGATION_PRIVATE,
+                                      .depth = MOUNT_RECURSIVE,
+                                      .source = (char *) "/usr",
+                                      .target = (char *) "/usr",
+                                      .why = (char *) "--volatile=yes" });
+}
+
+static void plan_overlay_root(struct builder *b)
+{
+        add_op(b, &(struct mount_op){ .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
+                                      .kind = MOUNT_OVERLAY,
+                                      .propagation = PROPAGATION_PRIVATE,
+                                      .source = b->tree->path,
+                                      .target = (char *) "/",
+                                      .options = (char *) VOLATILE_LIMITS,
+                                      .why = (char *) "--volatile=overlay" });
+}
+
+static void plan_tree_root(struct builder *b)
 {
         add_op(b, &(struct mount_op){
                           .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
                           .kind = MOUNT_ROOT,
-                          .attributes = b->config->read_only ? MOUNT_RDONLY : 0,
+                          .attributes = config_tree_is_read_only(b->config) ? MOUNT_RDONLY : 0,
                           .propagation = PROPAGATION_PRIVATE,
                           .depth = MOUNT_RECURSIVE,
                           .source = b->tree->path,
                           .target = (char *) "/",
                           .why = (char *) (b->config->directory ? "--directory=" : "machine") });
+}
+
+static void plan_root(struct builder *b)
+{
+        char *options CLEANUP_FREE = NULL;
+
+        switch (b->config->volatile_mode) {
+        case VOLATILE_NO:
+                plan_tree_root(b);
+                break;
+        case VOLATILE_YES:
+                plan_empty_root(b);
+                break;
+        case VOLATILE_STATE:
+                plan_tree_root(b);
+                options = tmpfs_options(b, VOLATILE_LIMITS);
+                add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                              .kind = MOUNT_NEW,
+                                              .attributes = MOUNT_STRICTATIME,
+                                              .type = "tmpfs",
+                                              .source = (char *) "tmpfs",
+                                              .target = (char *) "/var",
+                                              .options = options,
+                                              .why = (char *) "--volatile=state" });
+                break;
+        case VOLATILE_OVERLAY:
+                plan_overlay_root(b);
+                break;
+        }
 }
 
 static void plan_sys(struct builder *b)

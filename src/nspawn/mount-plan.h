@@ -21,6 +21,8 @@ enum mount_phase {
 
 enum mount_kind {
         MOUNT_ROOT,        /* the tree itself; becomes the root */
+        MOUNT_OVERLAY,     /* the tree below a layer that takes all changes; becomes the root */
+        MOUNT_TREE,        /* a part of the tree */
         MOUNT_NEW,         /* a new file system */
         MOUNT_BIND,        /* a path of the host */
         MOUNT_BIND_INSIDE, /* a path of the container */
@@ -66,9 +68,10 @@ struct mount_op {
         enum mount_propagation propagation;
         enum mount_depth depth;
         const char *type; /* file system type of MOUNT_NEW */
-        char *source;     /* MOUNT_BIND*: path; MOUNT_NEW: name shown as the device */
+        char *source;     /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW: name
+                             shown as the device */
         char *target;     /* absolute, in the container */
-        char *options;    /* of MOUNT_NEW; NULL: none */
+        char *options;    /* of MOUNT_NEW, and of the tmpfs for MOUNT_OVERLAY; NULL: none */
         char *why;        /* the option that asked for it, or what it is for */
         struct tree_entry *entries;
         size_t n_entries;
@@ -97,6 +100,10 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
                      const struct tree_facts *tree, const struct mount_choices *choices,
                      struct mount_plan *ret);
 void mount_plan_done(struct mount_plan *plan);
+
+/* Whether the root directory is not the tree itself, but made for the container: then changes go
+ * there, by the ids that the container is seen with. */
+bool mount_plan_has_new_root(const struct mount_plan *plan);
 
 /* Index of the first operation with this target, or -1. */
 int mount_plan_find(const struct mount_plan *plan, const char *target);

@@ -38,6 +38,11 @@ void mount_run_done(struct mount_run *run)
         fd_close_many(fds, n);
 }
 
+int mount_run_new_root(const struct mount_run *run)
+{
+        return mount_plan_has_new_root(run->plan) ? run->fds[0] : -1;
+}
+
 int mount_run_fd(const struct mount_run *run, const char *target)
 {
         int i = mount_plan_find(run->plan, target);
@@ -186,11 +191,97 @@ static int build_copy(const struct mount_op *op, int dir_fd, const char *path,
         return TAKE_FD(fd);
 }
 
+/* A path in the tree, which may be the guest's. */
+static int build_tree_part(const struct mount_run *run, const struct mount_op *op,
+                           struct failure *failure)
+{
+        int source CLEANUP_FD = root_open_path(run->options.tree_fd, op->source, ROOT_FOLLOW);
+
+        return source < 0 ? mount_failed(op, source, NULL, failure)
+                          : build_copy(op, source, "", failure);
+}
+
+/* The upper directory is the root directory of the overlay: it looks as that of the tree does. */
+static int fill_overlay_state(int state_fd, int lower_fd)
+{
+        struct stat st;
+
+        if (mkdirat(state_fd, "upper", 0755) < 0 || mkdirat(state_fd, "work", 0755) < 0)
+                return -errno;
+        if (fstat(lower_fd, &st) < 0 ||
+            fchownat(state_fd, "upper", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+            fchmodat(state_fd, "upper", st.st_mode & 07777, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+static int build_overlay_state(const struct mount_op *op, int lower_fd, struct failure *failure)
+{
+        const struct mount_description d = { .type = "tmpfs",
+                                             .source = "tmpfs",
+                                             .options = op->options };
+        int context CLEANUP_FD = -1;
+        char words[256];
+        int fd CLEANUP_FD = mount_new(&d, &context, words, sizeof(words));
+        int r = fd < 0 ? fd : fill_overlay_state(fd, lower_fd);
+
+        return r < 0 ? mount_failed(op, r, words, failure) : TAKE_FD(fd);
+}
+
+/* @lower_fd: a detached mount of the tree, as it is to be seen. */
+static int build_overlay(const struct mount_op *op, int lower_fd, struct failure *failure)
+{
+        int restrictions = mount_get_restrictions(lower_fd);
+        int state_fd CLEANUP_FD = build_overlay_state(op, lower_fd, failure);
+        int upper_fd CLEANUP_FD =
+                openat(state_fd, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int work_fd CLEANUP_FD =
+                openat(state_fd, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        const int detached[] = { lower_fd, state_fd };
+        const struct mount_overlay d = {
+                .source = "overlay",
+                .lower_fds = &lower_fd,
+                .n_lower = 1,
+                .upper_fd = upper_fd,
+                .work_fd = work_fd,
+                .detached_fds = detached,
+                .n_detached = ARRAY_SIZE(detached),
+                .options = "redirect_dir=on", /* else directories of the tree cannot be renamed */
+                .attributes = op->attributes | (unsigned) MAX_OF(restrictions, 0),
+        };
+        int context CLEANUP_FD = -1;
+        char words[256] = "";
+        int fd;
+
+        if (state_fd < 0)
+                return state_fd;
+        if (restrictions < 0 || upper_fd < 0 || work_fd < 0)
+                return mount_failed(op, -errno, NULL, failure);
+        fd = mount_new_overlay(&d, &context, words, sizeof(words));
+        if (fd == -ENODEV)
+                return failure_set(failure, fd,
+                                   "Cannot make a volatile root of '%s' (%s): this kernel has no "
+                                   "overlay file system (CONFIG_OVERLAY_FS). Load its module, or "
+                                   "use another way to keep the tree as it is.",
+                                   op->source, op->why);
+        return fd < 0 ? mount_failed(op, fd, words, failure) : fd;
+}
+
+static int build_overlay_of_tree(const struct mount_run *run, const struct mount_op *op,
+                                 struct failure *failure)
+{
+        int lower CLEANUP_FD = mount_copy(run->options.tree_fd, "", MOUNT_ONE);
+
+        return lower < 0 ? mount_failed(op, lower, NULL, failure)
+                         : build_overlay(op, lower, failure);
+}
+
 /* Missing mount points are made from outside where the container's root may not write. */
-static int make_target(const struct mount_run *run, size_t index, const struct mount_run_options *o,
+static int make_target(const struct mount_run *run, size_t index, int root_fd,
                        struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[index];
+        uid_t owner = run->options.root_owner;
         struct stat st = { .st_mode = S_IFDIR };
         int fd CLEANUP_FD = -1;
 
@@ -201,30 +292,57 @@ static int make_target(const struct mount_run *run, size_t index, const struct m
         if (run->fds[index] >= 0 ? fstat(run->fds[index], &st) < 0
                                  : op->kind == MOUNT_BIND && stat(op->source, &st) < 0)
                 return mount_failed(op, -errno, NULL, failure);
-        fd = S_ISDIR(st.st_mode) ? root_make_directory(o->root_fd, op->target, 0755, o->tree_owner)
-                                 : root_make_file(o->root_fd, op->target, o->tree_owner);
+        fd = S_ISDIR(st.st_mode) ? root_make_directory(root_fd, op->target, 0755, owner)
+                                 : root_make_file(root_fd, op->target, owner);
         if (fd < 0 && !is_tolerated(op, fd))
                 return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.",
                                    op->target, op->why, error_text(fd));
         return 0;
 }
 
-static int prepare_one(struct mount_run *run, size_t i, const struct mount_run_options *o,
-                       struct failure *failure)
+static int make_targets(const struct mount_run *run, struct failure *failure)
+{
+        int root_fd = mount_plan_has_new_root(run->plan) ? run->fds[0] : run->options.tree_fd;
+
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
+                int r = 0;
+
+                /* What is not there needs no place. */
+                if (op->flags & MOUNT_MAKE_TARGET &&
+                    !(op->phase == PHASE_PREPARE && run->fds[i] < 0))
+                        r = make_target(run, i, root_fd, failure);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int build_from_source(const struct mount_run *run, const struct mount_op *op,
+                             struct failure *failure)
+{
+        if (op->kind == MOUNT_ROOT)
+                return build_copy(op, run->options.tree_fd, "", failure);
+        if (op->kind == MOUNT_TREE)
+                return build_tree_part(run, op, failure);
+        return build_copy(op, AT_FDCWD, op->source, failure);
+}
+
+static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
         int fd;
 
         if (op->kind == MOUNT_NEW)
                 fd = build_new(op, &run->contexts[i], failure);
-        else if (op->kind == MOUNT_ROOT)
-                fd = build_copy(op, o->root_fd, "", failure);
+        else if (op->kind == MOUNT_OVERLAY)
+                fd = build_overlay_of_tree(run, op, failure);
         else
-                fd = build_copy(op, AT_FDCWD, op->source, failure);
+                fd = build_from_source(run, op, failure);
         if (fd < 0)
                 return failure->error != 0 ? fd : 0; /* optional, and not there */
         run->fds[i] = fd;
-        return fill(fd, op, o, failure);
+        return fill(fd, op, &run->options, failure);
 }
 
 int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
@@ -242,31 +360,28 @@ int mount_run_prepare(struct mount_run *run, const struct mount_run_options *opt
                 return failure_set(failure, -E2BIG,
                                    "Too many id-mapped mounts: %zu are planned, %d are possible.",
                                    n_mapped, CHANNEL_MAX_FDS);
+        run->options = *options;
         for (size_t i = 0; i < run->plan->n_ops; i++) {
-                const struct mount_op *op = &run->plan->ops[i];
-                int r = 0;
+                int r = run->plan->ops[i].phase == PHASE_PREPARE ? prepare_one(run, i, failure) : 0;
 
-                if (op->phase == PHASE_PREPARE) {
-                        r = prepare_one(run, i, options, failure);
-                        if (r >= 0 && run->fds[i] < 0)
-                                continue; /* not there, so it needs no place */
-                }
-                if (r >= 0 && options->make_targets && op->flags & MOUNT_MAKE_TARGET)
-                        r = make_target(run, i, options, failure);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        /* A new root that waits for the id map gets its mount points when it is there. */
+        if (!options->make_targets ||
+            (mount_plan_has_new_root(run->plan) && run->plan->ops[0].phase == PHASE_MAPPED))
+                return 0;
+        return make_targets(run, failure);
 }
 
 /*
  * Which it is that cannot be mapped: the tree's own file system (-EINVAL, without a sentence: there
  * may be another way), or one that is mounted in it, for which there is none.
  */
-static int root_not_mapped(const struct mount_op *op, int root_fd, int userns_fd, int error,
+static int root_not_mapped(const struct mount_op *op, int tree_fd, int userns_fd, int error,
                            struct failure *failure)
 {
-        int fd CLEANUP_FD = mount_copy(root_fd, "", MOUNT_ONE);
+        int fd CLEANUP_FD = mount_copy(tree_fd, "", MOUNT_ONE);
 
         if (fd < 0 || mount_set_idmap(fd, userns_fd, MOUNT_ONE) < 0)
                 return -EINVAL;
@@ -277,19 +392,31 @@ static int root_not_mapped(const struct mount_op *op, int root_fd, int userns_fd
                 op->source, error_text(error));
 }
 
-static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
-                   struct failure *failure)
+/* The layer takes ids as they are; what is below it is seen through the map. */
+static int map_overlay(struct mount_run *run, size_t i, int userns_fd, struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int fd CLEANUP_FD = op->kind == MOUNT_ROOT ? build_copy(op, root_fd, "", failure)
-                                                   : build_copy(op, AT_FDCWD, op->source, failure);
+        int lower CLEANUP_FD = mount_copy(run->options.tree_fd, "", MOUNT_ONE);
+
+        if (lower < 0)
+                return mount_failed(op, lower, NULL, failure);
+        if (mount_set_idmap(lower, userns_fd, MOUNT_ONE) < 0)
+                return -EINVAL;
+        run->fds[i] = build_overlay(op, lower, failure);
+        return run->fds[i] < 0 ? run->fds[i] : 0;
+}
+
+static int map_one(struct mount_run *run, size_t i, int userns_fd, struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[i];
+        int fd CLEANUP_FD = build_from_source(run, op, failure);
         int r;
 
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;
         r = mount_set_idmap(fd, userns_fd, op->depth);
-        if (r < 0 && op->kind == MOUNT_ROOT)
-                return root_not_mapped(op, root_fd, userns_fd, r, failure);
+        if (r < 0 && (op->kind == MOUNT_ROOT || op->kind == MOUNT_TREE))
+                return root_not_mapped(op, run->options.tree_fd, userns_fd, r, failure);
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot map the ids of '%s' (%s): %s. Its file system may not "
@@ -299,16 +426,21 @@ static int map_one(struct mount_run *run, size_t i, int root_fd, int userns_fd,
         return 0;
 }
 
-int mount_run_map(struct mount_run *run, int root_fd, int userns_fd, struct failure *failure)
+int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure)
 {
         for (size_t i = 0; i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
                 int r = 0;
 
-                if (run->plan->ops[i].phase == PHASE_MAPPED)
-                        r = map_one(run, i, root_fd, userns_fd, failure);
+                if (op->phase == PHASE_MAPPED)
+                        r = op->kind == MOUNT_OVERLAY ? map_overlay(run, i, userns_fd, failure)
+                                                      : map_one(run, i, userns_fd, failure);
                 if (r < 0)
                         return r;
         }
+        if (run->options.make_targets && run->plan->ops[0].kind == MOUNT_OVERLAY &&
+            run->plan->ops[0].phase == PHASE_MAPPED)
+                return make_targets(run, failure);
         return 0;
 }
 
@@ -481,9 +613,9 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
         const struct mount_op *op = &run->plan->ops[i];
         int fd = TAKE_FD(run->fds[i]);
 
-        switch (op->kind) {
-        case MOUNT_ROOT:
+        if (i == 0)
                 return attach_root(fd, op, failure);
+        switch (op->kind) {
         case MOUNT_CHANGE:
                 return change(op, failure);
         case MOUNT_DETACH:
@@ -492,6 +624,9 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
                 if (op->flags & MOUNT_AT_ONCE)
                         return mount_at_once(op, tree_has_mounts, failure);
                 break;
+        case MOUNT_ROOT:
+        case MOUNT_OVERLAY:
+        case MOUNT_TREE:
         case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:

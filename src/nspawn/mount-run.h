@@ -13,19 +13,20 @@
 
 #define MOUNT_RUN_MAX 256
 
-struct mount_run {
-        const struct mount_plan *plan;
-        int fds[MOUNT_RUN_MAX];      /* detached mounts by operation; -1: none (yet) */
-        int contexts[MOUNT_RUN_MAX]; /* what new ones were configured by; closed together */
-};
-
 /* What the file systems' content depends on. */
 struct mount_run_options {
-        int root_fd;       /* the tree */
+        int tree_fd;       /* the tree; the container's root, if no other is made for it */
         uid_t owner;       /* of everything made for the container */
-        uid_t tree_owner;  /* of directories made in the tree: as stored on disk */
+        uid_t root_owner;  /* of directories made in the root: as stored, if it is the tree */
         int notify_fd;     /* unbound AF_UNIX datagram socket; -1: none */
-        bool make_targets; /* create missing mount points in the tree from outside */
+        bool make_targets; /* create missing mount points in the root from outside */
+};
+
+struct mount_run {
+        const struct mount_plan *plan;
+        struct mount_run_options options;
+        int fds[MOUNT_RUN_MAX];      /* detached mounts by operation; -1: none (yet) */
+        int contexts[MOUNT_RUN_MAX]; /* what new ones were configured by; closed together */
 };
 
 #define CLEANUP_MOUNT_RUN CLEANUP(mount_run_done)
@@ -38,7 +39,11 @@ int mount_run_prepare(struct mount_run *run, const struct mount_run_options *opt
 
 /* Builds the mounts of PHASE_MAPPED. -EINVAL from the root's id map means that its file system
  * cannot be mapped; @failure is then not set, so that the caller may go another way. */
-int mount_run_map(struct mount_run *run, int root_fd, int userns_fd, struct failure *failure);
+int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure);
+
+/* A root directory that is made for the container, borrowed, to be written to from outside; -1 if
+ * there is none, or not yet. */
+int mount_run_new_root(const struct mount_run *run);
 
 /* The descriptors of PHASE_MAPPED in order, borrowed; and the other way round, taking them. */
 size_t mount_run_get_mapped(const struct mount_run *run, int *fds, size_t max);

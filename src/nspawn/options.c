@@ -71,8 +71,8 @@ const struct option_row option_rows[] = {
           "Stack of layers with the root file system" },
         { "read-only", 0, TAKES_NOTHING, NULL, "Files", "ReadOnly", RESETS, GROUP_READ_ONLY,
           set_boolean, AT(read_only), "Mount the root read-only" },
-        { "volatile", 0, TAKES_OPTIONAL, "MODE", "Files", "Volatile", PLANNED, .help =
-          "Forget changes: no, yes, state, overlay" },
+        { "volatile", 0, TAKES_OPTIONAL, "MODE", "Files", "Volatile", RESETS, GROUP_VOLATILE,
+          set_volatile, 0, "Forget changes: no, yes, state, overlay" },
         { "root-hash", 0, TAKES_VALUE, "HASH", NULL, NULL, PLANNED, .help = "dm-verity root hash" },
         { "root-hash-sig", 0, TAKES_VALUE, "SIG", NULL, NULL, PLANNED, .help =
           "Signature of the root hash" },

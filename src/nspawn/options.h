@@ -38,6 +38,7 @@ enum option_group {
         GROUP_SLICE,
         GROUP_DIRECTORY,
         GROUP_READ_ONLY,
+        GROUP_VOLATILE,
         GROUP_USERNS,
         GROUP_NETWORK,
         GROUP_EXPOSE_PORTS,

@@ -109,6 +109,8 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
                                                                     : "home");
         print_string(p, "console", console_mode_name(plan->console));
         print_boolean(p, "read-only", plan->config->read_only);
+        if (plan->config->volatile_mode != VOLATILE_NO)
+                print_string(p, "volatile", volatile_mode_name(plan->config->volatile_mode));
 }
 
 static void print_environment(struct printer *p, const struct container_plan *plan)

@@ -292,6 +292,19 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
                                    "The files of '%s' belong to a range of ids already (%u), so "
                                    "they cannot be mapped. Use --private-users-ownership=chown.",
                                    tree->path, (unsigned) tree->uid);
+        if (in->config->volatile_mode == VOLATILE_YES && tree->bin_is_directory)
+                return failure_set(failure, -EISDIR,
+                                   "'%s' has a directory '/bin', so its programs are not all in "
+                                   "'/usr', which is all that --volatile=yes shows. Use "
+                                   "--volatile=state or --volatile=overlay.",
+                                   tree->path);
+        if (in->ids->user_namespace && in->config->volatile_mode != VOLATILE_NO &&
+            in->config->ownership != OWNERSHIP_OFF && tree->uid >= IDMAP_DEFAULT_COUNT &&
+            tree->uid != in->ids->map.base)
+                return failure_set(failure, -EINVAL,
+                                   "The files of '%s' belong to a range of ids already (%u), and "
+                                   "--volatile= forbids to change that. Use --private-users=%u.",
+                                   tree->path, (unsigned) tree->uid, (unsigned) tree->uid);
         if (in->ids->user_namespace && !in->host->user_namespaces)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "

@@ -50,6 +50,8 @@ setting_apply_fn set_ambient_capability;
 setting_apply_fn set_cpu_affinity;
 setting_apply_fn set_oom_score_adjust;
 setting_apply_fn set_personality;
+/* ---- setters-rootfs.c ---- */
+setting_apply_fn set_volatile;
 
 /* ---- for other setters ---- */
 

@@ -32,9 +32,11 @@ struct start {
         bool namespaces_take_work;
 };
 
-/* The id on disk of the container's root. */
-static uid_t tree_owner(const struct container_plan *plan)
+/* Whose files of the container's root are where they are written to: as on disk, if that is where. */
+static uid_t root_owner(const struct container_plan *plan)
 {
+        if (mount_plan_has_new_root(&plan->mounts))
+                return plan->idmap.base;
         return plan->ownership == OWNERSHIP_MAP || plan->ownership == OWNERSHIP_AUTO
                        ? 0
                        : plan->idmap.base;
@@ -69,7 +71,17 @@ static int change_tree(struct start *s, struct failure *failure)
         if (plan->ownership == OWNERSHIP_CHOWN)
                 r = chown_tree(plan->tree->fd, plan->tree->path, plan->idmap.base,
                                plan->idmap.count, failure);
-        return r < 0 ? r : etc_plan_run(&plan->etc, plan->tree->fd, tree_owner(plan), failure);
+        if (r >= 0 && !mount_plan_has_new_root(&plan->mounts))
+                r = etc_plan_run(&plan->etc, plan->tree->fd, root_owner(plan), failure);
+        return r;
+}
+
+/* The same in a root directory that was made for the container, as soon as it is there. */
+static int change_new_root(struct start *s, struct failure *failure)
+{
+        int fd = mount_run_new_root(&s->mounts);
+
+        return fd < 0 ? 0 : etc_plan_run(&s->plan->etc, fd, root_owner(s->plan), failure);
 }
 
 static int get_filter(struct start *s, struct failure *failure)
@@ -138,18 +150,21 @@ static int open_kmsg(struct start *s, struct failure *failure)
 static int prepare_mounts(struct start *s, struct failure *failure)
 {
         struct mount_run_options options = {
-                .root_fd = s->plan->tree->fd,
+                .tree_fd = s->plan->tree->fd,
                 .owner = s->plan->idmap.base,
-                .tree_owner = tree_owner(s->plan),
-                .make_targets = s->plan->user_namespace && !s->plan->config->read_only,
+                .root_owner = root_owner(s->plan),
+                .make_targets = s->plan->user_namespace && config_root_is_writable(s->plan->config),
         };
+        int r;
+
         s->container->notify_fd = notify_socket_new();
         if (s->container->notify_fd < 0)
                 return failure_set(failure, s->container->notify_fd,
                                    "Cannot make a notification socket: %s.",
                                    error_text(s->container->notify_fd));
         options.notify_fd = s->container->notify_fd;
-        return mount_run_prepare(&s->mounts, &options, failure);
+        r = mount_run_prepare(&s->mounts, &options, failure);
+        return r < 0 ? r : change_new_root(s, failure);
 }
 
 static int create_scope(struct start *s, struct failure *failure)
@@ -231,7 +246,7 @@ static int map_ids(struct start *s, struct failure *failure)
         if (userns_fd < 0)
                 return failure_set(failure, -errno, "Cannot open the user namespace: %s.",
                                    error_text(errno));
-        r = mount_run_map(&s->mounts, s->plan->tree->fd, userns_fd, failure);
+        r = mount_run_map(&s->mounts, userns_fd, failure);
         if (r == -EINVAL && failure->error == 0) {
                 if (s->plan->config->ownership != OWNERSHIP_MAP)
                         return START_CANNOT_MAP;
@@ -240,7 +255,8 @@ static int map_ids(struct start *s, struct failure *failure)
                                    "--private-users-ownership=chown.",
                                    s->plan->tree->path);
         }
-        return r;
+        return r < 0 || s->plan->mounts.ops[0].phase != PHASE_MAPPED ? r
+                                                                     : change_new_root(s, failure);
 }
 
 static int set_up_namespaces(struct start *s, struct failure *failure)

@@ -397,6 +397,9 @@ static char *describe(const struct container_config *c, size_t field)
                 if (c->oom_score_adjust_set)
                         strbuf_addf(&b, "%d", c->oom_score_adjust);
                 break;
+        case offsetof(struct container_config, volatile_mode):
+                strbuf_add(&b, volatile_mode_name(c->volatile_mode));
+                break;
         case offsetof(struct container_config, console_mode):
                 strbuf_add(&b, console_mode_name(c->console_mode));
                 break;
@@ -463,6 +466,12 @@ static void test_good_values(void **state)
                 { "-D/", STRING(directory), "/" },
                 { "-D/a|-D/b", STRING(directory), "/b" },
                 { "--read-only", BOOLEAN(read_only), "yes" },
+                { "", OTHER(volatile_mode), "no" },
+                { "--volatile", OTHER(volatile_mode), "yes" },
+                { "--volatile=1", OTHER(volatile_mode), "yes" },
+                { "--volatile=state", OTHER(volatile_mode), "state" },
+                { "--volatile=overlay", OTHER(volatile_mode), "overlay" },
+                { "--volatile|--volatile=off", OTHER(volatile_mode), "no" },
 
                 { "-M|web", STRING(machine), "web" },
                 { "-M" X64, STRING(machine), X64 },
@@ -732,6 +741,8 @@ static void test_bad_values(void **state)
                 { "--tmpfs=", -EINVAL, "not absolute" },
                 { "--tmpfs=/t:a:b", -EINVAL, "PATH" },
                 { "--tmpfs=/t\\", -EINVAL, "PATH" },
+                { "--volatile=", -EINVAL, "no, yes, state, overlay" },
+                { "--volatile=tmpfs", -EINVAL, "no, yes, state, overlay" },
                 { "--console=", -EINVAL, "interactive, read-only, passive, pipe, autopipe" },
                 { "--console=none", -EINVAL, "'--console=none'" },
         };
@@ -923,6 +934,9 @@ static void test_validate(void **state)
                 { "-U|--read-only", NULL, 0, "" },
                 { "--private-users-ownership=chown|--read-only", NULL, -EINVAL, "--read-only" },
                 { "--private-users-ownership=map|--read-only", NULL, 0, "" },
+                { "--private-users-ownership=chown|--volatile", NULL, -EINVAL, "--volatile" },
+                { "--private-users-ownership=chown|--volatile=no", NULL, 0, "" },
+                { "--private-users-ownership=map|--volatile=overlay", NULL, 0, "" },
                 { "", "1", 0, "" },
                 { "-U", "1", -EINVAL, "API_VFS_WRITABLE=1" },
                 { "--private-users=5", "1", -EINVAL, "API_VFS_WRITABLE=1" },

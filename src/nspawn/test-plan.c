@@ -512,6 +512,16 @@ static void has_two_cpus(struct world *w)
         w->host.cpus = two_cpus;
 }
 
+static void shift_tree_elsewhere(struct world *w)
+{
+        w->tree.uid = BASE + 65536;
+}
+
+static void bin_is_a_directory(struct world *w)
+{
+        w->tree.bin_is_directory = true;
+}
+
 static void test_refusals(void **state)
 {
         static const struct {
@@ -526,6 +536,11 @@ static void test_refusals(void **state)
                 { "-b", break_os_release_unchecked, 0, NULL },
                 { "", break_os_release, 0, NULL },
                 { "-a", break_os_release, 0, NULL },
+                { "--volatile", bin_is_a_directory, -EISDIR, "--volatile=overlay" },
+                { "--volatile=overlay", bin_is_a_directory, 0, NULL },
+                { "--volatile=state|-U", shift_tree, 0, NULL },
+                { "--volatile=state|-U", shift_tree_elsewhere, -EINVAL, "belong to a range" },
+                { "--volatile=state|-U|--private-users-ownership=off", shift_tree, 0, NULL },
                 { "-U|--private-users-ownership=map", shift_tree, -EINVAL, "=chown" },
                 { "--private-users-ownership=map", shift_tree, 0, NULL },
                 { "-U", shift_tree, 0, NULL },
@@ -731,6 +746,14 @@ static void test_mount_table(void **state)
                 { "", "/sys/fs/cgroup", MOUNT_NEW, "cgroup2", NULL, LOCKED },
                 { "", "/", MOUNT_ROOT, NULL, NULL, 0 },
                 { "--read-only", "/", MOUNT_ROOT, NULL, NULL, MOUNT_RDONLY },
+                { "--volatile=state", "/", MOUNT_ROOT, NULL, NULL, MOUNT_RDONLY },
+                { "--volatile=state", "/var", MOUNT_NEW, "tmpfs", "mode=0755,size=25%,nr_inodes=1m",
+                  MOUNT_STRICTATIME },
+                { "--volatile", "/", MOUNT_NEW, "tmpfs", "mode=0755,size=25%,nr_inodes=1m",
+                  MOUNT_STRICTATIME },
+                { "--volatile", "/usr", MOUNT_TREE, NULL, NULL, MOUNT_RDONLY },
+                { "--volatile=overlay", "/", MOUNT_OVERLAY, NULL, "mode=0755,size=25%,nr_inodes=1m",
+                  0 },
                 { "--tmpfs=/t", "/t", MOUNT_NEW, "tmpfs", "mode=0755",
                   MOUNT_NODEV | MOUNT_STRICTATIME },
                 { "--tmpfs=/t:size=1m", "/t", MOUNT_NEW, "tmpfs", "size=1m",

@@ -362,6 +362,9 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\nEnvironment=A=1 'B\n", YES, "*Environment=A=1", "quote" },
         { "", "[Exec]\nUser=a\nUser=\n", YES, "", NULL },
         { "", "[Files]\nReadOnly=yes\nReadOnly=\n", YES, "", NULL },
+        { "", "[Files]\nVolatile=yes\nVolatile=\n", YES, "", NULL },
+        { "--volatile=no", "[Files]\nVolatile=yes\n", YES, "--volatile=no", NULL },
+        { "", "[Files]\nVolatile=state\n", BESIDE, "*Volatile=state", NULL },
         { "", "[Exec]\nCapability=CAP_KILL CAP_BPF\nCapability=\n", YES,
           "*Capability=CAP_KILL *Capability=CAP_BPF", NULL },
         { "", "[Exec]\nCapability=CAP_KILL,CAP_BPF CAP_CHOWN\n", YES, "*Capability=CAP_CHOWN",
@@ -525,7 +528,7 @@ static void test_planned(void **state)
         static const char *const texts[] = {
                 "[Exec]\nEphemeral=yes\n",        "[Network]\nPort=80\n",
                 "[Network]\nInterface=a b\n",     "[Files]\nBind=+/a:/b\n",
-                "[Exec]\nPrivateUsers=managed\n", "[Files]\nVolatile=state\n",
+                "[Exec]\nPrivateUsers=managed\n", "[Files]\nOverlay=/a:/b:/c\n",
         };
 
         (void) state;

@@ -31,6 +31,7 @@ BAD_VALUES = [
     "--register=perhaps",
     "--oom-score-adjust=1001", "--oom-score-adjust=", "--cpu-affinity=x", "--cpu-affinity=3-1",
     "--cpu-affinity=99999", "--personality=", "--personality=vax", "--ambient-capability=CAP_NOSUCH",
+    "--volatile=sometimes", "--volatile=",
     "--property=novalue",
     "--no-such-option", "--bind", "-D", "--mach", "-k",
 ]
@@ -43,6 +44,7 @@ BAD_COMBINATIONS = [
     ["-a", "-b"],
     ["--private-users=1048576", "--private-users-ownership=chown", "--read-only"],
     ["-U", "--private-users-ownership=chown", "--read-only"],
+    ["--volatile=state", "--private-users=1048576", "--private-users-ownership=chown"],
     ["-U", "--bind=/tmp:/"],
     ["--ambient-capability=CAP_CHOWN", "--boot"], ["--ambient-capability=CAP_SYS_TIME"],
     ["--private-users=1048576", "--private-users-ownership=map", "--tmpfs=/"],
@@ -160,7 +162,7 @@ def test_bad_property(busybox, value):
 # Options that come later -----------------------------------------------------------------------
 
 NOT_BUILT = [
-    "--ephemeral", "-x", "--template=/x", "--image=/x", "-i /x", "--volatile", "--volatile=yes",
+    "--ephemeral", "-x", "--template=/x", "--image=/x", "-i /x",
     "--network-veth", "-n", "--network-bridge=br0", "--network-zone=z", "--port=80",
     "--network-interface=eth9", "--network-macvlan=eth9", "--network-ipvlan=eth9",
     "--network-veth-extra=a:b", "--network-namespace-path=/x", "--overlay=/a:/b:/c",

@@ -277,6 +277,9 @@ EFFECTS = [
     ("Exec", "LimitNOFILE=77:78", "echo $(ulimit -Sn) $(ulimit -Hn)", "77 78"),
     ("Exec", "LimitCORE=1M", "ulimit -c", "2048"),
     ("Files", "ReadOnly=yes", "touch /x 2>/dev/null || echo no", "no"),
+    ("Files", "Volatile=state", "touch /x 2>/dev/null || echo no", "no"),
+    ("Files", "Volatile=overlay", "grep -c ' / overlay ' /proc/mounts", "1"),
+    ("Files", "Volatile=yes", "grep -c ' / tmpfs ' /proc/mounts", "1"),
     ("Files", "Bind=/proc/self:/mnt", "ls -d /mnt/status", "/mnt/status"),
     ("Files", "BindReadOnly=/usr/share:/mnt", "touch /mnt/x 2>/dev/null || echo no", "no"),
     ("Files", "TemporaryFileSystem=/mnt:size=1m", "grep -c ' /mnt tmpfs .*size=1024k' /proc/mounts", "1"),
@@ -297,7 +300,7 @@ BAD = [
     ("Exec", "MachineID=0"), ("Exec", "PrivateUsers=x"), ("Exec", "PrivateUsers=5:0"),
     ("Exec", "Capability=CAP_NOTHING"), ("Exec", "DropCapability=CAP_NOTHING"),
     ("Exec", "NoNewPrivileges=x"), ("Exec", "LimitNOFILE=2:1"), ("Exec", "LimitNOSUCH=1"),
-    ("Files", "ReadOnly=x"), ("Files", "Bind="), ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
+    ("Files", "ReadOnly=x"), ("Files", "Volatile=x"), ("Files", "Bind="), ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
     ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
     ("Unknown", "User=a"),
@@ -316,7 +319,7 @@ def test_bad_value(busybox, section, line):
 
 
 PLANNED = [("Exec", "Ephemeral=yes"), ("Exec", "PivotRoot=/a"), ("Exec", "ResolvConf=off"),
-           ("Exec", "SuppressSync=yes"), ("Files", "Volatile=yes"), ("Files", "Overlay=/a:/b:/c"),
+           ("Exec", "SuppressSync=yes"), ("Files", "Overlay=/a:/b:/c"),
            ("Network", "VirtualEthernet=yes"), ("Network", "Zone=z"), ("Network", "Port=80")]
 
 
