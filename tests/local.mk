@@ -30,6 +30,7 @@ EXTRA_DIST += \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_userns.py \
+	%D%/system/test_walk.py \
 	%D%/system/test_witness.py \
 	%D%/system/witness.py \
 	%D%/trees/build \

@@ -1,6 +1,7 @@
 """Fixtures for the tests that drive the installed programs from outside."""
 
 import itertools
+import json
 import os
 import pathlib
 import subprocess
@@ -11,11 +12,13 @@ import harness
 import witness
 
 counter = itertools.count(1)
+sums = []
 
 
 def pytest_configure(config):
     for line in (
             "ours: about what only our launcher does; left out when another one is under test",
+            "covers(kind, names): see harness.covers() and test_walk.py",
             "controllers(names): skipped on a host whose cgroup2 does not have them all",
             "limits: about what the host enforces on a machine; they run on every host (tests/vm/run)",
             "slow: takes many seconds; left out by ./check --fast",
@@ -27,6 +30,25 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if harness.IS_STOCK and item.get_closest_marker("ours"):
             item.add_marker(pytest.mark.skip(reason="only our launcher does this"))
+
+
+def pytest_collection_finish(session):
+    """For test_walk.py: which options and keys the tests are about."""
+    path = os.environ.get("STEAD_COVERS")
+    if path:
+        marks = [mark.args for item in session.items for mark in item.iter_markers("covers")]
+        pathlib.Path(path).write_text(json.dumps(marks))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in sums:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def record_count():
+    """Takes a sentence for the end of the run."""
+    return sums.append
 
 
 def pytest_report_header():

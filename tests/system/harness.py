@@ -156,6 +156,34 @@ def mounts_below_run_are_shared():
     return any(field.startswith("shared:") for field in mount_fields(TUNNELS)[6:])
 
 
+# What tests are about --------------------------------------------------------------------------
+
+LETTERS = {"-h": "--help", "-q": "--quiet", "-D": "--directory", "-x": "--ephemeral", "-i": "--image",
+           "-a": "--as-pid2", "-b": "--boot", "-E": "--setenv", "-u": "--uid", "-M": "--machine",
+           "-S": "--slice", "-n": "--network-veth", "-p": "--port", "-Z": "--selinux-context",
+           "-L": "--selinux-apifs-context", "-P": "--pipe"}
+
+
+def covers(kind, *names):
+    """Marks a test as one that shows the effect of options or keys inside a guest ("effect"), or what
+    happens with a bad value of theirs ("bad"). Names are "--bind", "-U", "[Files] Bind"; what follows
+    a "=" is left out, so whole options and lines can be given. test_walk.py counts them."""
+    assert kind in ("effect", "bad"), kind
+    plain = [name.split("=", 1)[0] for name in names]
+    return pytest.mark.covers(kind, *(LETTERS.get(name.split(" ")[0], name) for name in plain))
+
+
+def covering(kind, values, name=str):
+    """Parameters for parametrize(), each with the mark; @name tells what a value is about."""
+    return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=covers(kind, name(value)))
+            for value in values]
+
+
+def key_of(values):
+    """The name of a key from a tuple that begins with its section and its line."""
+    return f"[{values[0]}] {values[1]}"
+
+
 # Processes -------------------------------------------------------------------------------------
 
 def children_of(pid):

@@ -28,7 +28,9 @@ BAD_VALUES = [
     "--rlimit=NOFILE", "--rlimit=NOSUCH=1", "--rlimit=NOFILE=2:1", "--rlimit=NOFILE=x",
     "--rlimit=NOFILE=", "--rlimit=RLIMIT_NOFILE=-1", "--rlimit=NOFILE=1:2:3",
     "--console=nosuch", "--console=",
-    "--register=perhaps",
+    "--register=perhaps", "--settings=maybe", "--settings=",
+    "--slice=", "--stop-timeout=soon", "--stop-timeout=-1",
+    "--directory=", "--user=", "--uid=a:b",
     "--oom-score-adjust=1001", "--oom-score-adjust=", "--cpu-affinity=x", "--cpu-affinity=3-1",
     "--cpu-affinity=99999", "--personality=", "--personality=vax", "--ambient-capability=CAP_NOSUCH",
     "--volatile=sometimes", "--volatile=",
@@ -78,7 +80,7 @@ def is_refused(result, tree=None, before=None, text=None):
         assert snapshot(tree) == before, "the tree was touched"
 
 
-@pytest.mark.parametrize("value", BAD_VALUES)
+@pytest.mark.parametrize("value", harness.covering("bad", BAD_VALUES))
 def test_bad_value(busybox, value):
     if harness.IS_STOCK and value in LENIENT_IN_STOCK:
         pytest.skip("the distribution's accepts this")
@@ -102,6 +104,7 @@ def test_first_mistake_is_named(busybox, args):
 
 # The tree --------------------------------------------------------------------------------------
 
+@harness.covers("bad", "-D")
 def test_missing_tree(work):
     is_refused(run("-D", work / "no-such-tree", "true"), text="no-such-tree")
 
@@ -144,6 +147,7 @@ def test_missing_bind_source(busybox):
     assert "/no/such/source" in result.stderr
 
 
+@harness.covers("bad", "--uid", "--user")
 def test_unknown_user(shared_debian12):
     result = run("--read-only", "-D", shared_debian12, "-u", "nosuchuser", "true")
     assert result.returncode == 1
@@ -151,6 +155,7 @@ def test_unknown_user(shared_debian12):
 
 
 @pytest.mark.ours
+@harness.covers("bad", "--property")
 @pytest.mark.parametrize("value", [
     "--property=NoSuchProperty=1", "--property=MemoryMax=lots", "--property=TasksMax=-3",
     "--property=CPUQuota=half"])
@@ -213,6 +218,7 @@ def test_dry_run_needs_none(busybox):
 
 # Help ------------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--help")
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help(option):
     result = run(option)
@@ -220,6 +226,7 @@ def test_help(option):
     assert "--directory" in result.stdout
 
 
+@harness.covers("effect", "--version")
 def test_version():
     result = run("--version")
     assert result.returncode == 0

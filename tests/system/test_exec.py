@@ -20,6 +20,7 @@ def inside(tree, *command, args=(), **options):
 
 # Exit status -----------------------------------------------------------------------------------
 
+@harness.covers("effect", "--directory")
 @pytest.mark.smoke
 @pytest.mark.parametrize("payload, expected", [
     ("exit 0", 0), ("exit 1", 1), ("exit 42", 42), ("exit 132", 132), ("exit 133", 1),
@@ -236,6 +237,7 @@ def test_no_term_when_the_caller_has_none(shared_busybox):
     assert found.get("TERM") in (None, "dumb")
 
 
+@harness.covers("effect", "--setenv")
 def test_setenv_beats_all(shared_busybox):
     found = environment_of(shared_busybox, "-E", "HOME=/x", "--setenv=LANG=C", "-E", "A=1", "-E", "A=2",
                            "-E", "EMPTY=", "-E", "FROM_CALLER",
@@ -244,6 +246,7 @@ def test_setenv_beats_all(shared_busybox):
         "/x", "C", "2", "", "yes")
 
 
+@harness.covers("effect", "--boot")
 def test_environment_of_init(stub):
     """No LANG with --boot."""
     process = start("-b", "-D", stub, stdin=subprocess.PIPE)
@@ -429,6 +432,7 @@ def test_sys_and_proc_sys_follow_the_network(shared_busybox):
     assert {"block", "bus", "class", "dev", "devices", "kernel", "fs"} >= set(private[-1].split())
 
 
+@harness.covers("effect", "--private-network")
 def test_private_network_has_only_a_loopback(shared_busybox):
     text = inside(shared_busybox, "sh", "-c", "ls /sys/class/net; ip -o addr show lo",
                   args=["--private-network"])
@@ -477,6 +481,7 @@ def test_boot_id_and_login_uid(shared_busybox):
     assert first[1] == "4294967295"
 
 
+@harness.covers("effect", "--machine")
 def test_machine_name_is_the_host_name(busybox):
     assert inside(busybox, "hostname").strip() == busybox.name
     assert inside(busybox, "hostname", args=["-M", "web1"]).strip() == "web1"
@@ -564,6 +569,7 @@ def test_resolv_conf_is_left_alone_with_private_network(busybox):
     assert (busybox / "etc/resolv.conf").read_text() == "# mine\n"
 
 
+@harness.covers("effect", "--read-only")
 def test_tree_is_not_written_with_read_only(busybox):
     before = sorted(path.as_posix() for path in busybox.rglob("*"))
     result = run(*SHARED, busybox, "sh", "-c", "touch /new; touch /tmp/fine /run/fine && echo fine")

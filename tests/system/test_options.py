@@ -27,6 +27,7 @@ def folder(work):
 
 # Bind mounts -----------------------------------------------------------------------------------
 
+@harness.covers("effect", "--bind")
 def test_bind(busybox, folder):
     script = "cat /mnt/file; echo written >/mnt/new"
     text = inside(busybox, "sh", "-c", script, args=[f"--bind={folder}:/mnt"])
@@ -39,6 +40,7 @@ def test_bind_to_the_same_path(busybox, folder):
     assert text == "from the host\n"
 
 
+@harness.covers("effect", "--bind-ro")
 def test_bind_read_only(busybox, folder):
     script = "cat /mnt/file; touch /mnt/new 2>/dev/null || echo refused"
     text = inside(busybox, "sh", "-c", script, args=[f"--bind-ro={folder}:/mnt"])
@@ -112,6 +114,7 @@ def test_later_binds_stack(busybox, folder):
 
 # Temporary file systems ------------------------------------------------------------------------
 
+@harness.covers("effect", "--tmpfs")
 @pytest.mark.parametrize("value, mode, size", [
     ("/mnt", "755", None), ("/mnt:mode=0711,size=64k", "711", "64k"),
     ("/made/here:size=1m", "755", "1024k"),
@@ -136,6 +139,7 @@ def test_tmpfs_over_tmpfs(busybox):
 
 # Execution -------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--chdir")
 def test_working_folder(busybox):
     assert inside(busybox, "pwd", args=["--chdir=/usr/bin"]).strip() == "/usr/bin"
     assert inside(busybox, "pwd").strip() == "/"
@@ -147,6 +151,7 @@ def test_shell_is_the_default(busybox):
     assert result.returncode == 5
 
 
+@harness.covers("effect", "--uid")
 def test_user(shared_debian12):
     text = inside(shared_debian12, "sh", "-c", "id -un; id -gn; id -Gn; pwd; touch /root/x || echo no",
                   args=["--read-only", "--user=guest", "--console=pipe"])
@@ -156,12 +161,14 @@ def test_user(shared_debian12):
     assert folder in ("/", "/home/guest")
 
 
+@harness.covers("effect", "--user")
 @pytest.mark.parametrize("option", ["-u", "--user"])
 def test_user_by_number(shared_debian12, option):
     text = inside(shared_debian12, "id", "-u", args=["--read-only", option, "1000"])
     assert text.strip() == "1000"
 
 
+@harness.covers("effect", "--as-pid2")
 def test_as_pid2(busybox):
     text = inside(busybox, "sh", "-c", "echo $$; cat /proc/1/comm; tty", args=["-a"])
     pid, name, terminal = lines_of(text)
@@ -191,6 +198,7 @@ def test_own_namespaces(busybox):
 
 # Identity --------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--hostname")
 def test_host_name(busybox):
     host = os.uname().nodename
     text = inside(busybox, "hostname", args=["-M", "web1", "--hostname=front.example.org"])
@@ -198,6 +206,7 @@ def test_host_name(busybox):
     assert os.uname().nodename == host
 
 
+@harness.covers("effect", "--uuid")
 @pytest.mark.parametrize("given", ["0123456789abcdef0123456789abcdef",
                                    "01234567-89ab-cdef-0123-456789abcdef"])
 def test_uuid(busybox, given):
@@ -207,6 +216,7 @@ def test_uuid(busybox, given):
 
 # Limits, capabilities, filters -----------------------------------------------------------------
 
+@harness.covers("effect", "--rlimit")
 @pytest.mark.parametrize("value, expected", [
     ("NOFILE=100:200", r"Max open files\s+100\s+200"),
     ("RLIMIT_NOFILE=64", r"Max open files\s+64\s+64"),
@@ -223,6 +233,7 @@ def bounding_set(tree, *args):
     return int(re.search(r"CapBnd:\s*(\w+)", text)[1], 16)
 
 
+@harness.covers("effect", "--capability", "--drop-capability")
 def test_capabilities_are_added_and_dropped(busybox):
     default = bounding_set(busybox)
     clock, chown, module = 1 << 25, 1 << 0, 1 << 16
@@ -242,6 +253,7 @@ def test_dropped_capability_is_gone(busybox):
     assert text.strip() == "refused"
 
 
+@harness.covers("effect", "--no-new-privileges")
 @pytest.mark.parametrize("value, expected", [("yes", "1"), ("true", "1"), ("1", "1"), ("no", "0")])
 def test_no_new_privileges(busybox, value, expected):
     text = inside(busybox, "cat", "/proc/self/status", args=[f"--no-new-privileges={value}"])
@@ -252,6 +264,7 @@ ADD_KEY = "syscall(248,0,0,0,0,0);print $!+0"  # add_key of x86-64: not allowed 
 CHROOT = "my $p='/nowhere';syscall(161,$p);print $!+0"  # chroot: allowed by default, so ENOENT
 
 
+@harness.covers("effect", "--system-call-filter")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86-64")
 @pytest.mark.parametrize("values, program, expected", [
     ([], ADD_KEY, "1"), (["add_key"], ADD_KEY, "14"), (["@keyring"], ADD_KEY, "14"),
@@ -266,6 +279,7 @@ def test_filter(shared_debian12, values, program, expected):
     assert text.strip() in ((expected,) if expected != "14" else ("14", "22"))
 
 
+@harness.covers("bad", "--system-call-filter")
 def test_unknown_call_is_only_a_warning(busybox):
     result = run("--system-call-filter=nosuchcall", "-D", busybox, "true")
     assert result.returncode == 0
@@ -274,6 +288,7 @@ def test_unknown_call_is_only_a_warning(busybox):
 
 # Console ---------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--pipe")
 def test_pipe(busybox):
     script = "ls /dev/console 2>&1; tty; echo to-stderr >&2; cat"
     result = run("-P", "-D", busybox, "sh", "-c", script, input="through\nthe pipe\n")
@@ -290,6 +305,7 @@ def test_pipe_keeps_bytes(busybox):
     assert result.stdout == data
 
 
+@harness.covers("effect", "--console")
 def test_autopipe_without_a_terminal_is_a_pipe(busybox):
     result = run("--console=autopipe", "-D", busybox, "sh", "-c", "tty; cat", input="x\n")
     assert lines_of(result.stdout) == ["not a tty", "x"]
@@ -325,6 +341,7 @@ def test_interactive_console_without_a_terminal(busybox):
         harness.stop(process)
 
 
+@harness.covers("effect", "--quiet")
 def test_quiet(busybox):
     loud = run("-D", busybox, "true", quiet=False)
     assert str(busybox) in loud.stderr and "exited successfully" in loud.stderr
@@ -332,8 +349,16 @@ def test_quiet(busybox):
         assert run("-D", busybox, "true").stderr == ""
 
 
+@harness.covers("effect", "--no-pager", "--system")
+def test_accepted_without_effect(busybox):
+    """The first two are what happens anyway."""
+    args = ["--no-pager"] if harness.IS_STOCK else ["--no-pager", "--system"]
+    assert inside(busybox, "echo", "words", args=args) == "words\n"
+
+
 # Signals and notifications ---------------------------------------------------------------------
 
+@harness.covers("effect", "--kill-signal")
 @pytest.mark.parametrize("name, number", [
     ("SIGUSR1", 10), ("USR1", 10), ("10", 10), ("SIGRTMIN+3", 37), ("RTMIN+4", 38)])
 def test_kill_signal(busybox, name, number):
@@ -361,6 +386,7 @@ def test_ready_at_once(busybox, notify):
         harness.stop(process)
 
 
+@harness.covers("effect", "--notify-ready")
 def test_ready_only_when_the_payload_says_so(busybox, notify):
     process = harness.start("--notify-ready=yes", "-D", busybox, "sleep", "99",
                             env=harness.environment(NOTIFY_SOCKET=notify.path))
@@ -392,6 +418,7 @@ def group_of_leader(process):
     return harness.cgroup2_path(leader), harness.cgroup2_path(process.pid)
 
 
+@harness.covers("effect", "--slice")
 @pytest.mark.ours
 @pytest.mark.parametrize("args, slice_path", [
     ([], "/machine.slice"),
@@ -414,6 +441,7 @@ def test_scope(busybox, args, slice_path):
             subprocess.run(["systemctl", "stop", "stead.slice"], check=True)
 
 
+@harness.covers("effect", "--keep-unit")
 def test_kept_unit(busybox, cgroup):
     process = harness.start("-D", busybox, "sleep", "99", keep_unit=True, cgroup=cgroup)
     try:
@@ -456,6 +484,7 @@ PROPERTIES = [
 ]
 
 
+@harness.covers("effect", "--property")
 @pytest.mark.ours
 @pytest.mark.parametrize("value, controller, file, expected", PROPERTIES)
 def test_property(busybox, value, controller, file, expected):
@@ -502,6 +531,7 @@ def test_bind_of_a_device_allows_it(busybox, folder):
 
 # Dry run ---------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--dry-run")
 @pytest.mark.ours
 def test_dry_run_touches_nothing(busybox):
     before = sorted((path.as_posix(), path.lstat().st_ctime_ns) for path in busybox.rglob("*"))
@@ -511,6 +541,7 @@ def test_dry_run_touches_nothing(busybox):
     assert before == after
 
 
+@harness.covers("effect", "--json")
 @pytest.mark.ours
 def test_dry_run_as_json(busybox):
     import json
@@ -527,6 +558,7 @@ def test_register_yes_without_a_registry(busybox):
     assert "regist" in result.stderr.lower()
 
 
+@harness.covers("effect", "--register")
 @pytest.mark.parametrize("value", ["no", "auto"])
 def test_register_not_or_if_possible(busybox, value):
     if harness.IS_STOCK:

@@ -37,6 +37,7 @@ STATE = """cat /proc/self/oom_score_adj /proc/1/oom_score_adj /proc/self/persona
 grep Cpus_allowed_list /proc/self/status | cut -f2; uname -m"""
 
 
+@harness.covers("effect", "--oom-score-adjust", "--cpu-affinity")
 @pytest.mark.parametrize("args", [[], ["-a"], ["-U"], ["-u", "daemon"]], ids=str)
 def test_score_cpus_and_personality(shared_busybox, args):
     cpu = min(os.sched_getaffinity(0))
@@ -47,6 +48,7 @@ def test_score_cpus_and_personality(shared_busybox, args):
     assert changed == ["321", "321", plain[2], str(cpu), plain[4]]
 
 
+@harness.covers("effect", "--personality")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the words are those of x86-64")
 def test_personality(shared_busybox):
     def see(*args):
@@ -84,6 +86,7 @@ def capabilities(tree, *args):
     return {name: int(value, 16) for name, value in re.findall(r"Cap(\w+):\s*(\w+)", text)}
 
 
+@harness.covers("effect", "--ambient-capability")
 @pytest.mark.parametrize("args", [[], ["-a"], ["-U"], ["--no-new-privileges=yes"]], ids=str)
 def test_ambient(shared_busybox, args):
     wanted = ["--ambient-capability=CAP_NET_RAW", "--ambient-capability=CAP_CHOWN"]
@@ -95,6 +98,7 @@ def test_ambient(shared_busybox, args):
     assert root["Inh"] == root["Prm"] == root["Eff"] == root["Bnd"] != root["Amb"]
 
 
+@harness.covers("bad", "[Exec] AmbientCapability")
 @pytest.mark.ours
 @pytest.mark.parametrize("args, text", [
     (["--ambient-capability=all"], "name the capabilities"),

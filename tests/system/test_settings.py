@@ -143,6 +143,7 @@ def test_written_by_everybody(busybox):
 
 # Who wins --------------------------------------------------------------------------------------
 
+@harness.covers("effect", "--settings")
 @pytest.mark.parametrize("mode, expected", [
     (None, "cli"), ("yes", "cli"), ("on", "cli"), ("trusted", "cli"), ("no", "cli"), ("0", "cli"),
     ("override", "file")])
@@ -276,6 +277,10 @@ EFFECTS = [
     ("Exec", "SystemCallFilter=~mkdir mkdirat", "mkdir /tmp/x 2>/dev/null || echo no", "no"),
     ("Exec", "LimitNOFILE=77:78", "echo $(ulimit -Sn) $(ulimit -Hn)", "77 78"),
     ("Exec", "LimitCORE=1M", "ulimit -c", "2048"),
+    ("Exec", "CPUAffinity=0", "grep Cpus_allowed_list /proc/self/status | cut -f2", "0"),
+    ("Exec", "OOMScoreAdjust=321", "cat /proc/self/oom_score_adj", "321"),
+    ("Exec", "Personality=x86", "uname -m", "i686"),
+    ("Exec", "AmbientCapability=CAP_CHOWN\nUser=daemon", STATUS.format("CapAmb"), r"CapAmb:\s+0{15}1$"),
     ("Files", "ReadOnly=yes", "touch /x 2>/dev/null || echo no", "no"),
     ("Files", "Volatile=state", "touch /x 2>/dev/null || echo no", "no"),
     ("Files", "Volatile=overlay", "grep -c ' / overlay ' /proc/mounts", "1"),
@@ -283,11 +288,15 @@ EFFECTS = [
     ("Files", "Bind=/proc/self:/mnt", "ls -d /mnt/status", "/mnt/status"),
     ("Files", "BindReadOnly=/usr/share:/mnt", "touch /mnt/x 2>/dev/null || echo no", "no"),
     ("Files", "TemporaryFileSystem=/mnt:size=1m", "grep -c ' /mnt tmpfs .*size=1024k' /proc/mounts", "1"),
+    ("Files", "PrivateUsersOwnership=off\n[Exec]\nPrivateUsers=1572864", "stat -c %u /usr", "65534"),
+    ("Files", "PrivateUsersChown=yes\n[Exec]\nPrivateUsers=1572864", "stat -c %u /usr", "0"),
     ("Network", "Private=yes", "ls /sys/class/net", "lo"),
 ]
 
 
-@pytest.mark.parametrize("section, line, script, expected", EFFECTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize("section, line, script, expected",
+                         harness.covering("effect", EFFECTS, harness.key_of),
+                         ids=lambda value: str(value)[:30])
 def test_key(busybox, section, line, script, expected):
     out = inside(busybox, f"[{section}]\n{line}\n", "sh", "-c", script).strip()
     assert out == expected or re.match(expected, out)
@@ -302,13 +311,15 @@ BAD = [
     ("Exec", "NoNewPrivileges=x"), ("Exec", "LimitNOFILE=2:1"), ("Exec", "LimitNOSUCH=1"),
     ("Files", "ReadOnly=x"), ("Files", "Volatile=x"), ("Files", "Bind="), ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
     ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
+    ("Exec", "SystemCallFilter=" + 200 * "x"),
+    ("Exec", "CPUAffinity=x"), ("Exec", "OOMScoreAdjust=1001"), ("Exec", "Personality=vax"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
     ("Unknown", "User=a"),
 ]
 
 
 @pytest.mark.ours
-@pytest.mark.parametrize("section, line", BAD)
+@pytest.mark.parametrize("section, line", harness.covering("bad", BAD, harness.key_of))
 def test_bad_value(busybox, section, line):
     """The line is named, ignored, and the others count."""
     path = RUN / f"{busybox.name}.nspawn"
@@ -341,6 +352,7 @@ def test_later_keys_say_so(busybox, section, line):
 
 # How to start ----------------------------------------------------------------------------------
 
+@harness.covers("effect", "[Exec] Boot", "[Exec] ProcessTwo", "[Exec] Parameters")
 @pytest.mark.parametrize("text, words, expected", [
     ("Parameters=sh -c 'exit 5'\nBoot=no", [], 5),
     ("Parameters=sh -c 'exit 5'\nProcessTwo=no", [], 5),
@@ -366,6 +378,7 @@ def test_boot(busybox):
         assert run("-D", busybox).returncode == 3
 
 
+@harness.covers("effect", "[Exec] KillSignal")
 def test_kill_signal(busybox):
     text = "[Exec]\nKillSignal=SIGUSR1\n"
     with settings_file(beside(busybox), text):
@@ -379,6 +392,7 @@ def test_kill_signal(busybox):
             harness.stop(process)
 
 
+@harness.covers("effect", "[Exec] NotifyReady")
 def test_notify_ready(busybox, notify):
     with settings_file(beside(busybox), "[Exec]\nNotifyReady=yes\n"):
         run("-D", busybox, "true", env=harness.environment(NOTIFY_SOCKET=notify.path))

@@ -133,6 +133,7 @@ def test_reboot_is_no_answer(stub, cgroup, unit):
         harness.stop(process)
 
 
+@harness.covers("effect", "--stop-timeout")
 def test_late_ones_are_named_and_killed(busybox):
     # The name of a process is the guest's; what a terminal would obey does not get through.
     process = start("--stop-timeout=1", "-D", busybox, "sh", "-c",

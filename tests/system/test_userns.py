@@ -43,11 +43,13 @@ def mapped(busybox):
 
 # Ranges ----------------------------------------------------------------------------------------
 
+@harness.covers("effect", "-U")
 @pytest.mark.parametrize("name, base", BY_NAME)
 def test_range_follows_from_the_name(busybox, name, base):
     assert uid_map(busybox, "-U", "-M", name) == [(0, base, SPAN)]
 
 
+@harness.covers("effect", "--private-users")
 @pytest.mark.parametrize("arg, expected", [
     (f"--private-users={BASE}", (0, BASE, SPAN)),
     (f"--private-users={BASE}:131072", (0, BASE, 131072)),
@@ -140,6 +142,7 @@ def users_on_disk(tree):
     return {uid for uid, _ in state.values()}
 
 
+@harness.covers("effect", "--private-users-ownership")
 def test_chown(busybox):
     args = [f"--private-users={BASE}", "--private-users-ownership=chown"]
     script = "stat -c %u:%g / /home/guest /etc/passwd"
@@ -164,6 +167,7 @@ def test_chown_resumes(busybox):
     assert {BASE, BASE + 1000} == users_on_disk(busybox)
 
 
+@harness.covers("effect", "--private-users-chown")
 def test_old_option_is_chown(busybox):
     output_of(run(f"--private-users={BASE}", "--private-users-chown", "-D", busybox, "true"))
     assert BASE in users_on_disk(busybox)
