@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
 	%D%/system/test_limits.py \
+	%D%/system/test_nesting.py \
 	%D%/system/test_options.py \
 	%D%/system/test_payload.py \
 	%D%/system/test_rootfs.py \
@@ -71,6 +72,7 @@ EXTRA_DIST += \
 	%D%/plan/json.args %D%/plan/json.expected \
 	%D%/plan/kept-unit.args %D%/plan/kept-unit.expected \
 	%D%/plan/limits.args %D%/plan/limits.expected \
+	%D%/plan/nesting.args %D%/plan/nesting.expected \
 	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
 	%D%/plan/payload.args %D%/plan/payload.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \

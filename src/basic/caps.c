@@ -102,6 +102,13 @@ int caps_parse(const char *text, uint64_t *ret, const char **ret_bad)
         return 0;
 }
 
+uint64_t caps_effective(void)
+{
+        struct __user_cap_data_struct data[2];
+
+        return get_sets(data) < 0 ? 0 : data[0].effective | (uint64_t) data[1].effective << 32;
+}
+
 int caps_limit_bounding(uint64_t keep)
 {
         for (unsigned i = 0; i < 64; i++) {

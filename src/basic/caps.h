@@ -13,6 +13,9 @@ int caps_parse(const char *text, uint64_t *ret, const char **ret_bad);
 /* "CAP_CHOWN" for 0 and so on, NULL for numbers without a name. A constant string. */
 const char *cap_name(unsigned number);
 
+/* The caller's effective capabilities; none if they cannot be read. */
+uint64_t caps_effective(void);
+
 /* Drops all that is not in @keep from the bounding set. */
 int caps_limit_bounding(uint64_t keep);
 

@@ -42,9 +42,69 @@ uint32_t idmap_base_from_name(const char *name)
         return (h % (IDMAP_PICK_MAX - IDMAP_PICK_MIN) + IDMAP_PICK_MIN) & 0xFFFF0000U;
 }
 
-bool idmap_base_is_pickable(uint32_t base)
+bool idmap_base_is_pickable(const struct idmap_window *window, uint32_t base)
 {
-        return base >= IDMAP_PICK_MIN && base <= IDMAP_PICK_MAX && (base & 0xFFFF) == 0;
+        return base >= window->min && base <= window->max && base % IDMAP_DEFAULT_COUNT == 0;
+}
+
+bool idmap_window(uint32_t mapped, unsigned ranges, struct idmap_window *ret)
+{
+        uint32_t behind = (ranges - 1) * IDMAP_DEFAULT_COUNT;
+        uint32_t have = mapped / IDMAP_DEFAULT_COUNT;
+
+        if (mapped == 0 || mapped > IDMAP_PICK_MAX + IDMAP_DEFAULT_COUNT) {
+                *ret = (struct idmap_window){ IDMAP_PICK_MIN, IDMAP_PICK_MAX - behind };
+                return true;
+        }
+        if (have < ranges + 1)
+                return false;
+        *ret = (struct idmap_window){ IDMAP_DEFAULT_COUNT, (have - ranges) * IDMAP_DEFAULT_COUNT };
+        return true;
+}
+
+uint32_t idmap_base_in_window(const struct idmap_window *window, uint32_t any)
+{
+        uint32_t n = (window->max - window->min) / IDMAP_DEFAULT_COUNT + 1;
+
+        any -= any % IDMAP_DEFAULT_COUNT;
+        return idmap_base_is_pickable(window, any)
+                       ? any
+                       : window->min + any / IDMAP_DEFAULT_COUNT % n * IDMAP_DEFAULT_COUNT;
+}
+
+/* The three numbers of one line; @text is moved behind it. False at the end, and at what is none. */
+static bool map_line(const char **text, unsigned long numbers[3])
+{
+        for (size_t i = 0; i < 3; i++) {
+                char word[24];
+                size_t n;
+
+                *text += strspn(*text, " ");
+                n = strcspn(*text, " \n");
+                if (n >= sizeof(word))
+                        return false;
+                memcpy(word, *text, n);
+                word[n] = '\0';
+                if (parse_ulong(word, 0, UINT32_MAX, &numbers[i]) < 0)
+                        return false;
+                *text += n;
+        }
+        *text += **text == '\n';
+        return true;
+}
+
+uint32_t idmap_count_mapped(const char *text)
+{
+        unsigned long n = 0, before, line[3];
+
+        /* The lines can be in any order. Each round takes at least one of them, or is the last. */
+        do {
+                before = n;
+                for (const char *rest = text; map_line(&rest, line);)
+                        if (line[0] <= n)
+                                n = MAX_OF(n, line[0] + line[2]);
+        } while (n != before);
+        return (uint32_t) MIN_OF(n, (unsigned long) UINT32_MAX);
 }
 
 void idmap_to_text(const struct idmap *map, char text[64])

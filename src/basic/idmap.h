@@ -21,8 +21,22 @@ int idmap_parse(const char *text, struct idmap *ret);
 /* The range that a machine name leads to first; the same on every host. */
 uint32_t idmap_base_from_name(const char *name);
 
-/* A base for the root directory's owner, if it is the first of a 64K range inside the window. */
-bool idmap_base_is_pickable(uint32_t base);
+/* The bases that ranges of @ranges times 65536 ids can have where the ids 0…@mapped-1 exist (0: all).
+ * On a host that is the window of systemd's tools; in a user namespace all that lies behind the first
+ * 65536 ids. False if there is none. */
+struct idmap_window {
+        uint32_t min, max;
+};
+bool idmap_window(uint32_t mapped, unsigned ranges, struct idmap_window *ret);
+
+/* Whether it is the first of a 64K range, and inside the window. */
+bool idmap_base_is_pickable(const struct idmap_window *window, uint32_t base);
+
+/* A base in the window for @any number; for one that lies in it already, that one. */
+uint32_t idmap_base_in_window(const struct idmap_window *window, uint32_t any);
+
+/* How many ids a map as in /proc/self/uid_map has, from 0 on without a gap. */
+uint32_t idmap_count_mapped(const char *text);
 
 /* "INSIDE OUTSIDE COUNT\n", as /proc/PID/uid_map takes it (user_namespaces(7)). */
 void idmap_to_text(const struct idmap *map, char text[64]);

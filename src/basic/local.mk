@@ -19,6 +19,7 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/path.c %D%/path.h \
 	%D%/process.c %D%/process.h \
 	%D%/root.c %D%/root.h \
+	%D%/sandbox.c %D%/sandbox.h \
 	%D%/siphash.c %D%/siphash.h \
 	%D%/strbuf.c %D%/strbuf.h \
 	%D%/strv.c %D%/strv.h \

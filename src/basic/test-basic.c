@@ -790,12 +790,15 @@ static void test_idmap(void **state)
                 { 0, false },
                 { UINT32_MAX, false },
         };
+        struct idmap_window window = { 0, 0 };
         char text[64];
 
         (void) state;
+        assert_true(idmap_window(0, 1, &window));
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 assert_int_equal(idmap_base_from_name(names[i].name), names[i].base);
-                assert_true(idmap_base_is_pickable(names[i].base));
+                assert_true(idmap_base_is_pickable(&window, names[i].base));
+                assert_int_equal(idmap_base_in_window(&window, names[i].base), names[i].base);
         }
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct idmap map = { 42, 43 };
@@ -806,9 +809,64 @@ static void test_idmap(void **state)
                 assert_int_equal(map.count, rows[i].r < 0 ? 43 : rows[i].count);
         }
         for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
-                assert_int_equal(idmap_base_is_pickable(bases[i].base), bases[i].pickable);
+                assert_int_equal(idmap_base_is_pickable(&window, bases[i].base), bases[i].pickable);
         idmap_to_text(&(struct idmap){ 4294901759, 65536 }, text);
         assert_string_equal(text, "0 4294901759 65536\n");
+}
+
+static void test_idmap_window(void **state)
+{
+        static const struct {
+                uint32_t mapped;
+                unsigned ranges;
+                bool exists;
+                uint32_t min, max;
+        } rows[] = {
+                { 0, 1, true, IDMAP_PICK_MIN, IDMAP_PICK_MAX },
+                { UINT32_MAX, 1, true, IDMAP_PICK_MIN, IDMAP_PICK_MAX },
+                { UINT32_MAX, 16, true, IDMAP_PICK_MIN, IDMAP_PICK_MAX - 15 * 65536 },
+                { 65536, 1, false, 0, 0 },
+                { 2 * 65536 - 1, 1, false, 0, 0 },
+                { 2 * 65536, 1, true, 65536, 65536 },
+                { 16 * 65536 + 9, 4, true, 65536, 12 * 65536 },
+                { 4 * 65536, 4, false, 0, 0 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct idmap_window window = { 0, 0 };
+
+                assert_int_equal(idmap_window(rows[i].mapped, rows[i].ranges, &window),
+                                 rows[i].exists);
+                assert_int_equal(window.min, rows[i].min);
+                assert_int_equal(window.max, rows[i].max);
+                for (uint32_t any = 0; rows[i].exists && any < UINT32_MAX - 99999999;
+                     any += 99999999)
+                        assert_true(idmap_base_is_pickable(&window,
+                                                           idmap_base_in_window(&window, any)));
+        }
+}
+
+static void test_idmap_count(void **state)
+{
+        static const struct {
+                const char *text;
+                uint32_t count;
+        } rows[] = {
+                { "         0          0 4294967295\n", UINT32_MAX },
+                { "0 116719616 65536\n", 65536 },
+                { "0 1000 1\n1 100000 65536\n", 65537 },
+                { "1 100000 65536\n0 1000 1\n", 65537 },
+                { "0 1000 1\n2 100000 65536\n", 1 },
+                { "1000 1000 1\n", 0 },
+                { "", 0 },
+                { "\n", 0 },
+                { "0 0 99999999999999999999\n", 0 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                assert_int_equal(idmap_count_mapped(rows[i].text), rows[i].count);
 }
 
 static void test_caps(void **state)
@@ -1461,6 +1519,8 @@ int main(void)
                 cmocka_unit_test(test_id128),
                 cmocka_unit_test(test_siphash),
                 cmocka_unit_test(test_idmap),
+                cmocka_unit_test(test_idmap_window),
+                cmocka_unit_test(test_idmap_count),
                 cmocka_unit_test(test_caps),
                 cmocka_unit_test(test_failure),
                 cmocka_unit_test(test_channel),

@@ -20,20 +20,29 @@
 /* Deeper than any real tree; each level holds a descriptor. */
 #define MAX_DEPTH 512
 #define ACL_MAX 65536
+/* In a user namespace the marker is no id that exists. Then it is the range's last one, which has no
+ * user either: -1, for programs that keep ids in 16 bits. */
+#define CHOWN_BUSY_ID 0xFFFFU
 
 struct shift {
         uid_t base;
+        uint32_t count;
         uint64_t mount_id; /* of the tree: what is mounted in it stays as it is */
         bool resumed;      /* an earlier run was interrupted */
         char failed_name[256];
 };
 
-static uid_t shifted(const struct shift *s, uid_t id)
+static uid_t shift_id(uid_t base, uint32_t count, uid_t id)
 {
-        return s->base | (id & (RANGE - 1));
+        return id - base < count ? id : base | (id & (RANGE - 1));
 }
 
-int acl_shift(void *acl, size_t size, uid_t base)
+static uid_t shifted(const struct shift *s, uid_t id)
+{
+        return shift_id(s->base, s->count, id);
+}
+
+int acl_shift(void *acl, size_t size, uid_t base, uint32_t count)
 {
         struct posix_acl_xattr_header header;
         size_t n;
@@ -55,7 +64,7 @@ int acl_shift(void *acl, size_t size, uid_t base)
                 memcpy(&entry, place, sizeof(entry));
                 if (le16toh(entry.e_tag) != ACL_USER && le16toh(entry.e_tag) != ACL_GROUP)
                         continue;
-                id = base | (le32toh(entry.e_id) & (RANGE - 1));
+                id = shift_id(base, count, le32toh(entry.e_id));
                 changed = changed || id != le32toh(entry.e_id);
                 entry.e_id = htole32(id);
                 memcpy(place, &entry, sizeof(entry));
@@ -64,7 +73,7 @@ int acl_shift(void *acl, size_t size, uid_t base)
 }
 
 /* @path: a magic link to the open file, since there is no way by descriptor alone for O_PATH. */
-static int shift_acl(const char *path, const char *attribute, uid_t base)
+static int shift_acl(const struct shift *s, const char *path, const char *attribute)
 {
         char *acl CLEANUP_FREE = NULL;
         ssize_t size = getxattr(path, attribute, NULL, 0);
@@ -80,7 +89,7 @@ static int shift_acl(const char *path, const char *attribute, uid_t base)
         size = getxattr(path, attribute, acl, (size_t) size);
         if (size < 0)
                 return -errno;
-        r = acl_shift(acl, (size_t) size, base);
+        r = acl_shift(acl, (size_t) size, s->base, s->count);
         if (r > 0 && setxattr(path, attribute, acl, (size_t) size, 0) < 0)
                 return -errno;
         return r < 0 ? r : 0;
@@ -92,8 +101,8 @@ static int shift_acls(const struct shift *s, int fd, bool is_directory)
         int r;
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        r = shift_acl(path, "system.posix_acl_access", s->base);
-        return r >= 0 && is_directory ? shift_acl(path, "system.posix_acl_default", s->base) : r;
+        r = shift_acl(s, path, "system.posix_acl_access");
+        return r >= 0 && is_directory ? shift_acl(s, path, "system.posix_acl_default") : r;
 }
 
 /* Until its mode is set again, a file carries here what it had: a run may be interrupted. */
@@ -105,8 +114,9 @@ static int change_owner(int fd, const char *path, uid_t uid, gid_t gid, mode_t m
         bool keep_mode = mode & (S_ISUID | S_ISGID) && !S_ISLNK(mode);
 
         mode &= 07777;
+        /* Nobody in a user namespace may set it: then an interruption just here loses the bits. */
         if (keep_mode && setxattr(path, MODE_ATTRIBUTE, &mode, sizeof(mode), 0) < 0 &&
-            errno != ENOTSUP)
+            errno != ENOTSUP && errno != EPERM)
                 return -errno;
         if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
                 return -errno;
@@ -244,22 +254,33 @@ static int shift_directory(struct shift *s, int take_fd, unsigned depth)
 
 int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct failure *failure)
 {
-        struct shift s = { .base = base };
+        struct shift s = { .base = base, .count = count };
         struct stat st = { .st_mode = 0 };
         int fd, r;
 
-        if (base % RANGE != 0 || count != RANGE)
-                return failure_set(failure, -EINVAL,
-                                   "The owners of '%s' can only be changed to a range of 65536 ids "
-                                   "at a multiple of 65536. Give another with --private-users=.",
-                                   path);
+        if (base % RANGE != 0 || count % RANGE != 0)
+                return failure_set(
+                        failure, -EINVAL,
+                        "The owners of '%s' can only be changed to a range of 65536 ids, "
+                        "or some times that, at a multiple of 65536. Give another with "
+                        "--private-users=.",
+                        path);
         r = look_at(root_fd, &st, &s.mount_id);
         if (r < 0)
                 return failure_set(failure, r, "Cannot look at '%s': %s.", path, error_text(r));
         if (st.st_uid == base && st.st_gid == base)
                 return 0;
-        s.resumed = st.st_uid == CHOWN_BUSY_MARKER;
-        if (fchownat(root_fd, "", CHOWN_BUSY_MARKER, CHOWN_BUSY_MARKER, AT_EMPTY_PATH) < 0)
+        s.resumed = st.st_uid == CHOWN_BUSY_MARKER || st.st_uid == (base | CHOWN_BUSY_ID);
+        if (count > RANGE && !s.resumed && st.st_uid >= RANGE)
+                return failure_set(
+                        failure, -EBUSY,
+                        "The files of '%s' belong to ids from %u on, which are not free, and "
+                        "owners of containers inside cannot follow to others. Stop who uses "
+                        "them, or leave --nesting out.",
+                        path, st.st_uid & ~(RANGE - 1));
+        if (fchownat(root_fd, "", CHOWN_BUSY_MARKER, CHOWN_BUSY_MARKER, AT_EMPTY_PATH) < 0 &&
+            (errno != EINVAL ||
+             fchownat(root_fd, "", base | CHOWN_BUSY_ID, base | CHOWN_BUSY_ID, AT_EMPTY_PATH) < 0))
                 return failure_set(failure, -errno,
                                    "Cannot change the owners in '%s': %s. Use "
                                    "--private-users-ownership=map.",

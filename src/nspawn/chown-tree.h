@@ -10,7 +10,8 @@
 
 /*
  * Shifts the owners of everything in the tree at @root_fd to the 64K range at @base, keeping the
- * lower 16 bits, in access control lists too. Other file systems mounted in the tree stay as they
+ * lower 16 bits, in access control lists too. Those in further 64K ranges behind it, up to @count
+ * ids, are the container's already, as owners of the containers inside; they stay. Other file systems mounted in the tree stay as they
  * are. Does nothing if the root directory has its owner already. The root directory is marked
  * while this runs, so that an interrupted run is done again by the next start.
  */
@@ -18,4 +19,4 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
 
 /* Shifts the ids in a POSIX access control list as stored in an extended attribute. Pure. Returns
  * 1 if it changed, 0 if not, -EINVAL if it is none. */
-int acl_shift(void *acl, size_t size, uid_t base);
+int acl_shift(void *acl, size_t size, uid_t base, uint32_t count);

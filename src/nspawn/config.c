@@ -193,6 +193,10 @@ int config_validate(const struct container_config *c, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "--ambient-capability= cannot be combined with --boot: an init "
                                    "has all capabilities already. Leave one of them out.");
+        if (c->nesting && c->userns_mode == USERNS_NO)
+                return failure_set(failure, -EINVAL,
+                                   "--nesting needs a user namespace, because what it allows is "
+                                   "harmless only there. Add --private-users=pick or -U.");
         if (c->json && c->action != ACTION_DRY_RUN)
                 return failure_set(failure, -EINVAL,
                                    "--json only makes sense with --dry-run. Add --dry-run.");

@@ -125,6 +125,7 @@ struct container_config {
 
         uint64_t capabilities_added, capabilities_dropped;
         bool no_new_privileges;
+        bool nesting;              /* containers inside */
         char **system_call_filter; /* words in the order given; '~' before those denied */
         struct limit_setting limits[RLIM_NLIMITS];
         uint64_t ambient_capabilities; /* CAPS_ALL: was asked for, and is refused */

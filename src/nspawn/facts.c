@@ -13,6 +13,7 @@
 
 #include "basic/env-file.h"
 #include "basic/fd.h"
+#include "basic/idmap.h"
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/root.h"
@@ -135,10 +136,28 @@ static int read_cpus(const struct container_config *c, struct host_facts *facts)
         return facts->cpus ? 0 : -ENOMEM;
 }
 
+static uint32_t read_map(const char *path)
+{
+        char text[16384];
+
+        return read_text_at(AT_FDCWD, path, text, sizeof(text)) < 0 ? UINT32_MAX
+                                                                    : idmap_count_mapped(text);
+}
+
+/* How many ids there are from 0 on without a gap, for users and for groups. */
+static uint32_t read_mapped_ids(void)
+{
+        uint32_t users = read_map("/proc/self/uid_map");
+
+        /* The machine's own user namespace has all. */
+        return users == UINT32_MAX ? users : MIN_OF(users, read_map("/proc/self/gid_map"));
+}
+
 int host_facts_read(const struct container_config *c, struct host_facts *ret,
                     struct failure *failure)
 {
         static const char stub[] = "/run/systemd/resolve/stub-resolv.conf";
+        struct stat st;
         struct host_facts facts = {
                 .host = host_detect(),
                 .user_namespaces = c->userns_mode == USERNS_NO ||
@@ -153,6 +172,12 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
                 .sigpending = { RLIM_INFINITY, RLIM_INFINITY },
         };
 
+        if (c->userns_mode == USERNS_PICK)
+                facts.mapped_ids = read_mapped_ids();
+        /* Files of /proc that belong to no process belong to the machine's root, whatever ids are
+         * mapped to whom in between. */
+        if (c->nesting)
+                facts.root_is_the_machines = stat("/proc/version", &st) < 0 || st.st_uid == 0;
         /* A network of its own has name servers of its own. */
         if (!c->private_network) {
                 facts.has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0;

@@ -29,6 +29,9 @@ struct node_fact {
 struct host_facts {
         enum host_kind host;
         bool user_namespaces; /* the kernel has them; looked at only when they are asked for */
+        /* Our ids 0…N-1 exist in our own user namespace; 0: not looked at, or all. Only for pick. */
+        uint32_t mapped_ids;
+        bool root_is_the_machines; /* our id 0 is root of the machine; looked at for --nesting */
         bool stdin_is_terminal, stdout_is_terminal;
         struct node_fact nodes[N_STANDARD_NODES];
         bool has_kcore;

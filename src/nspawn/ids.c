@@ -13,6 +13,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/process.h"
+#include "basic/sandbox.h"
 #include "nspawn/chown-tree.h"
 
 #define PICK_TRIES 100
@@ -44,16 +45,44 @@ static int base_from_tree(const struct tree_facts *tree, uint32_t *ret, struct f
         return 0;
 }
 
-static bool first_candidate(const struct tree_facts *tree, const char *machine, uint32_t *ret)
+/* Containers inside take their ranges from ours, and want to leave some to others and to those inside
+ * of them: so each level gets a quarter of what its host has, if that is a container itself. */
+static unsigned count_ranges(const struct container_config *c, const struct host_facts *host)
+{
+        unsigned have = host->mapped_ids / IDMAP_DEFAULT_COUNT;
+
+        if (!c->nesting)
+                return 1;
+        return have == 0 || have / 4 >= IDS_RANGES_MAX ? IDS_RANGES_MAX : MAX_OF(have / 4, 1U);
+}
+
+static bool first_candidate(const struct idmap_window *window, const struct tree_facts *tree,
+                            const char *machine, uint32_t *ret)
 {
         uint32_t base = tree->uid & 0xFFFF0000U;
 
-        if (base == (tree->gid & 0xFFFF0000U) && idmap_base_is_pickable(base)) {
+        if (base == (tree->gid & 0xFFFF0000U) && idmap_base_is_pickable(window, base)) {
                 *ret = base;
                 return true;
         }
-        *ret = idmap_base_from_name(machine);
+        *ret = idmap_base_in_window(window, idmap_base_from_name(machine));
         return false;
+}
+
+static int find_window(const struct container_config *c, const struct host_facts *host,
+                       struct idmap_window *ret, uint32_t *ret_count, struct failure *failure)
+{
+        unsigned ranges = count_ranges(c, host);
+        char hint[SANDBOX_HINT_SIZE];
+
+        *ret_count = ranges * IDMAP_DEFAULT_COUNT;
+        if (idmap_window(host->mapped_ids, ranges, ret))
+                return 0;
+        return failure_set(failure, -ERANGE,
+                           "Cannot pick a range of 65536 ids for the user namespace: the one that "
+                           "we are in has just the ids 0 to %u.%s Otherwise use "
+                           "--private-users=identity, or none.",
+                           host->mapped_ids - 1, sandbox_hint(SANDBOX_IDS, hint));
 }
 
 int ids_preview(const struct container_config *c, const struct host_facts *host,
@@ -61,6 +90,7 @@ int ids_preview(const struct container_config *c, const struct host_facts *host,
                 struct failure *failure)
 {
         struct ids ids = IDS_NULL;
+        struct idmap_window window;
         int r = 0;
 
         /* -U asks for what the kernel can do; the long option insists. */
@@ -81,7 +111,9 @@ int ids_preview(const struct container_config *c, const struct host_facts *host,
                 r = base_from_tree(tree, &ids.map.base, failure);
                 break;
         case USERNS_PICK:
-                (void) first_candidate(tree, machine, &ids.map.base);
+                r = find_window(c, host, &window, &ids.map.count, failure);
+                if (r >= 0)
+                        (void) first_candidate(&window, tree, machine, &ids.map.base);
                 break;
         }
         if (r >= 0)
@@ -89,8 +121,9 @@ int ids_preview(const struct container_config *c, const struct host_facts *host,
         return r;
 }
 
-/* 1: the host's user database has this id; 0: it has not. @groups: look among groups. */
-static int database_has(uint32_t id, bool groups)
+/* 1: the host's user database has one of @n ids from @first on; 0: it has not. @groups: look among
+ * groups. */
+static int database_has(uint32_t first, uint32_t n, bool groups)
 {
         char *text CLEANUP_FREE = NULL;
         bool found = false;
@@ -111,7 +144,7 @@ static int database_has(uint32_t id, bool groups)
 
                 if (!user && !group)
                         break;
-                found = user ? user->pw_uid == id : group->gr_gid == id;
+                found = (user ? user->pw_uid : group->gr_gid) - first < n;
         }
         (void) fclose(f);
         return found;
@@ -153,18 +186,21 @@ static bool getent_has(const char *database, uint32_t id)
         return process_capture(argv, 65536, &output, NULL) == 0;
 }
 
-static bool range_has_users(uint32_t base)
+static bool range_has_users(uint32_t base, uint32_t count)
 {
         const uint32_t probes[] = { base, base + 0xFFFE };
         bool local = database_is_local();
 
         for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-                if (database_has(probes[i], false) != 0 || database_has(probes[i], true) != 0)
+                if (database_has(probes[i], 1, false) != 0 || database_has(probes[i], 1, true) != 0)
                         return true;
                 if (!local && (getent_has("passwd", probes[i]) || getent_has("group", probes[i])))
                         return true;
         }
-        return false;
+        count -= IDMAP_DEFAULT_COUNT; /* what goes beyond one range has nobody at all */
+        base += IDMAP_DEFAULT_COUNT;
+        return count > 0 &&
+               (database_has(base, count, false) != 0 || database_has(base, count, true) != 0);
 }
 
 static int lock_range(uint32_t base, struct lock_file *ret)
@@ -175,36 +211,53 @@ static int lock_range(uint32_t base, struct lock_file *ret)
         return lock_file_acquire(path, LOCK_EXCLUSIVE, ret, NULL);
 }
 
-static int pick(const struct tree_facts *tree, const char *machine, struct ids *ids,
-                struct failure *failure)
+static void unlock_ranges(struct ids *ids)
+{
+        while (ids->n_range_locks > 0)
+                lock_file_release(&ids->range_locks[--ids->n_range_locks]);
+}
+
+/* Others lock each 65536 ids by themselves, and so do we. */
+static int lock_ranges(uint32_t base, struct ids *ids)
+{
+        for (uint32_t offset = 0; offset < ids->map.count; offset += IDMAP_DEFAULT_COUNT) {
+                int r = lock_range(base + offset, &ids->range_locks[ids->n_range_locks]);
+
+                if (r < 0) {
+                        unlock_ranges(ids);
+                        return r;
+                }
+                ids->n_range_locks++;
+        }
+        return 0;
+}
+
+static int pick(const struct idmap_window *window, const struct tree_facts *tree,
+                const char *machine, struct ids *ids, struct failure *failure)
 {
         uint32_t base = 0;
-        bool from_tree = first_candidate(tree, machine, &base);
+        bool from_tree = first_candidate(window, tree, machine, &base);
         int r = make_directories(LOCK_FOLDER, 0755);
 
         if (r < 0)
                 return failure_set(failure, r, "Cannot create the folder '%s': %s.", LOCK_FOLDER,
                                    error_text(r));
         for (int i = 0; i < PICK_TRIES; i++) {
-                if (idmap_base_is_pickable(base)) {
-                        r = lock_range(base, &ids->range_lock);
-                        if (r >= 0 && !range_has_users(base)) {
-                                ids->map.base = base;
-                                return 0;
-                        }
-                        lock_file_release(&ids->range_lock);
-                        ids->range_lock = (struct lock_file) LOCK_FILE_NULL;
-                        if (r < 0 && r != -EBUSY)
-                                return failure_set(failure, r,
-                                                   "Cannot lock the range of ids at %u in '%s': "
-                                                   "%s.",
-                                                   base, LOCK_FOLDER, error_text(r));
+                r = lock_ranges(base, ids);
+                if (r >= 0 && !range_has_users(base, ids->map.count)) {
+                        ids->map.base = base;
+                        return 0;
                 }
+                unlock_ranges(ids);
+                if (r < 0 && r != -EBUSY)
+                        return failure_set(failure, r,
+                                           "Cannot lock the range of ids at %u in '%s': %s.", base,
+                                           LOCK_FOLDER, error_text(r));
                 if (i == 0 && from_tree)
                         base = idmap_base_from_name(machine);
-                else if (getrandom(&base, sizeof(base), 0) == (ssize_t) sizeof(base))
-                        base = (base % (IDMAP_PICK_MAX - IDMAP_PICK_MIN) + IDMAP_PICK_MIN) &
-                               0xFFFF0000U;
+                else if (getrandom(&base, sizeof(base), 0) != (ssize_t) sizeof(base))
+                        continue;
+                base = idmap_base_in_window(window, base);
         }
         return failure_set(failure, -EBUSY,
                            "Found no free range of ids for the user namespace in %d tries. Give "
@@ -217,6 +270,7 @@ int ids_take(const struct container_config *c, const struct host_facts *host,
              struct failure *failure)
 {
         struct ids ids = IDS_NULL;
+        struct idmap_window window;
         int r = ids_preview(c, host, tree, machine, &ids, failure);
 
         if (r >= 0 && ids.user_namespace && c->userns_mode == USERNS_PICK) {
@@ -225,7 +279,9 @@ int ids_take(const struct container_config *c, const struct host_facts *host,
                 if (r < 0)
                         return failure_set(failure, r, "Cannot lock '/etc/.pwd.lock': %s.",
                                            error_text(r));
-                r = pick(tree, machine, &ids, failure);
+                r = find_window(c, host, &window, &ids.map.count, failure);
+                if (r >= 0)
+                        r = pick(&window, tree, machine, &ids, failure);
         }
         if (r < 0) {
                 ids_done(&ids);
@@ -246,6 +302,6 @@ void ids_release_password_lock(struct ids *ids)
 void ids_done(struct ids *ids)
 {
         ids_release_password_lock(ids);
-        lock_file_release(&ids->range_lock);
+        unlock_ranges(ids);
         *ids = (struct ids) IDS_NULL;
 }

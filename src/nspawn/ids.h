@@ -7,17 +7,21 @@
 #include "nspawn/config.h"
 #include "nspawn/facts.h"
 
+/* How many times 65536 ids a container with others inside gets where there are enough. */
+#define IDS_RANGES_MAX 16
+
 /* The range of ids of a start, and what keeps it ours. */
 struct ids {
         bool user_namespace;
         struct idmap map;
-        struct lock_file range_lock;    /* held while the container runs */
+        struct lock_file range_locks[IDS_RANGES_MAX]; /* held while the container runs */
+        size_t n_range_locks;
         struct lock_file password_lock; /* /etc/.pwd.lock, held until the container exists */
 };
 
 #define IDS_NULL                                                                                   \
         {                                                                                          \
-                .range_lock = LOCK_FILE_NULL, .password_lock = LOCK_FILE_NULL                      \
+                .password_lock = LOCK_FILE_NULL                                                    \
         }
 
 /*

@@ -325,7 +325,8 @@ static void plan_sys(struct builder *b)
         if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK) {
                 add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
                                               .kind = MOUNT_NEW,
-                                              .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET,
+                                              .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET |
+                                                       MOUNT_OR_OURS,
                                               .attributes = b->config->api_vfs == API_VFS_WRITABLE
                                                                     ? LOCKED_DOWN
                                                                     : MOUNT_RDONLY | LOCKED_DOWN,
@@ -478,6 +479,11 @@ static void plan_run_files(struct builder *b, size_t op)
         add_file(b, op, "host/container-uuid", 0444, format_text(b, "%s\n", uuid));
         add_file(b, op, "host/os-release", 0444, NULL);
         add_directory(b, op, "host/incoming", 0600);
+        if (b->config->nesting) {
+                add_directory(b, op, "host/nesting", 0755);
+                add_directory(b, op, "host/nesting/proc", 0555);
+                add_directory(b, op, "host/nesting/sys", 0555);
+        }
         add_file(b, op, "host/proc-sys-kernel-random-boot-id", 0444,
                  format_text(b, "%s\n", boot_id));
         add_entry(b, op,
@@ -685,9 +691,39 @@ static void plan_proc(struct builder *b)
         }
 }
 
+/*
+ * In a user namespace of its own a container inside gets a new proc or sysfs only if its maker can
+ * see one of which no part is covered, as ours are for good reasons. So a second one of each is
+ * shown, at a place where nobody looks. What it gives away belongs to the machine's root, who is
+ * nobody in here (check_nesting()).
+ */
+static void plan_nesting(struct builder *b)
+{
+        if (!b->config->nesting)
+                return;
+        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_OWN_TARGET,
+                                      .attributes = LOCKED_DOWN,
+                                      .type = "proc",
+                                      .source = (char *) "proc",
+                                      .target = (char *) "/run/host/nesting/proc",
+                                      .why = (char *) "--nesting" });
+        add_op(b, &(struct mount_op){ .phase = b->config->private_network ? PHASE_INSIDE
+                                                                          : PHASE_PREPARE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_OWN_TARGET | MOUNT_OR_OURS,
+                                      .attributes = LOCKED_DOWN,
+                                      .type = "sysfs",
+                                      .source = (char *) "sysfs",
+                                      .target = (char *) "/run/host/nesting/sys",
+                                      .why = (char *) "--nesting" });
+}
+
 static void plan_inside(struct builder *b)
 {
         plan_proc(b);
+        plan_nesting(b);
         plan_sys_parts(b);
         add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
                                       .kind = MOUNT_NEW,

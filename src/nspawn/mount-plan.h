@@ -58,6 +58,7 @@ enum mount_flags {
         MOUNT_OWN_TARGET = 1 << 6,     /* the target is inside a file system of an earlier row */
         MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside: mounted without being built detached */
         MOUNT_GIVE_TERMINALS = 1 << 8, /* what devpts makes for its mounter becomes the owner's */
+        MOUNT_OR_OURS = 1 << 9,        /* of MOUNT_NEW: where that is refused, a copy of our own */
 };
 
 struct mount_op {

@@ -15,10 +15,12 @@
 #include "basic/log.h"
 #include "basic/path.h"
 #include "basic/root.h"
+#include "basic/sandbox.h"
 
 void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
 {
         run->plan = plan;
+        run->n_nodes = 0;
         for (size_t i = 0; i < MOUNT_RUN_MAX; i++)
                 run->fds[i] = run->contexts[i] = -1;
 }
@@ -26,7 +28,7 @@ void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
 /* They lie side by side: runs of neighbours go with one call each. */
 void mount_run_done(struct mount_run *run)
 {
-        int fds[2 * MOUNT_RUN_MAX];
+        int fds[2 * MOUNT_RUN_MAX + N_STANDARD_NODES];
         size_t n = 0;
 
         for (size_t i = 0; run->plan && i < MIN_OF(run->plan->n_ops, (size_t) MOUNT_RUN_MAX); i++) {
@@ -35,6 +37,9 @@ void mount_run_done(struct mount_run *run)
                 if (run->contexts[i] >= 0)
                         fds[n++] = TAKE_FD(run->contexts[i]);
         }
+        for (size_t i = 0; i < run->n_nodes; i++)
+                fds[n++] = TAKE_FD(run->nodes[i].fd);
+        run->n_nodes = 0;
         fd_close_many(fds, n);
 }
 
@@ -90,9 +95,47 @@ static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_
         return -EINVAL;
 }
 
-static int fill(int fs_fd, const struct mount_op *op, const struct mount_run_options *o,
-                struct failure *failure)
+/*
+ * In a user namespace the kernel lets nobody make device nodes, and other sandboxes forbid it, too.
+ * Then the one that we have under the same name is shown in its place: a file, until everything is
+ * attached. Only the standard ones come here, and of each plan there is one of each.
+ */
+static int stand_in_for_node(struct mount_run *run, int fs_fd, size_t op,
+                             const struct tree_entry *e)
 {
+        char path[64];
+        struct stat st;
+        int ours CLEANUP_FD = -1, fd, r;
+
+        if (run->n_nodes == ARRAY_SIZE(run->nodes) ||
+            (size_t) snprintf(path, sizeof(path), "/dev/%s", e->path) >= sizeof(path))
+                return -EPERM;
+        ours = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (ours < 0 || fstat(ours, &st) < 0)
+                return -errno;
+        if (!S_ISCHR(st.st_mode) || st.st_rdev != e->device)
+                return -ENODEV;
+        if (mknodat(fs_fd, e->path, S_IFREG | (e->mode & 07777), 0) < 0)
+                return -errno;
+        fd = mount_copy(ours, "", MOUNT_ONE);
+        if (fd < 0)
+                return fd;
+        /* Read-only: writing to the device goes on, but its owner and mode are those of the host. */
+        r = mount_set_all(fd, MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NOEXEC, 0, PROPAGATION_PRIVATE,
+                          MOUNT_ONE);
+        if (r < 0) {
+                (void) fd_close(fd);
+                return r;
+        }
+        run->nodes[run->n_nodes++] = (struct bound_node){ .op = op, .path = e->path, .fd = fd };
+        return 0;
+}
+
+static int fill(struct mount_run *run, int fs_fd, size_t index, struct failure *failure)
+{
+        const struct mount_op *op = &run->plan->ops[index];
+        const struct mount_run_options *o = &run->options;
+
         if (op->flags & MOUNT_GIVE_TERMINALS && o->owner != 0 &&
             (fchownat(fs_fd, "", o->owner, o->owner, AT_EMPTY_PATH) < 0 ||
              fchownat(fs_fd, "ptmx", o->owner, o->owner, AT_SYMLINK_NOFOLLOW) < 0))
@@ -102,6 +145,8 @@ static int fill(int fs_fd, const struct mount_op *op, const struct mount_run_opt
                 const struct tree_entry *e = &op->entries[i];
                 int r = make_entry(fs_fd, e, o);
 
+                if (r == -EPERM && e->kind == ENTRY_DEVICE)
+                        r = stand_in_for_node(run, fs_fd, index, e);
                 if (r >= 0 && o->owner != 0 &&
                     fchownat(fs_fd, e->path, o->owner, o->owner, AT_SYMLINK_NOFOLLOW) < 0 &&
                     errno != ENOENT)
@@ -115,15 +160,22 @@ static int fill(int fs_fd, const struct mount_op *op, const struct mount_run_opt
 
 /* ---- building ---------------------------------------------------------------------------- */
 
+/* File systems that a user namespace gets only where all of one can be seen already. */
+static bool is_api(const struct mount_op *op)
+{
+        return op->kind == MOUNT_NEW && (streq(op->type, "proc") || streq(op->type, "sysfs"));
+}
+
 static int mount_failed(const struct mount_op *op, int error, const char *words,
                         struct failure *failure)
 {
         const char *hint = "";
+        char text[SANDBOX_HINT_SIZE];
 
         if (error == -ENOENT && op->kind == MOUNT_BIND)
                 hint = " Create the source, or leave the option out.";
-        else if (error == -EPERM)
-                hint = " A sandbox or security module forbids it.";
+        else if (error == -EPERM || error == -EACCES)
+                hint = sandbox_hint(is_api(op) ? SANDBOX_FULL_PROC : SANDBOX_MOUNTS, text);
         return failure_set(failure, error, "Cannot mount '%s' on '%s' (%s): %s%s%s.%s",
                            op->source ? op->source : op->type, op->target, op->why,
                            error_text(error), words && *words ? ": " : "", words ? words : "",
@@ -276,6 +328,18 @@ static int build_overlay_of_tree(const struct mount_run *run, const struct mount
                          : build_overlay(op, lower, failure);
 }
 
+/* Where a new file system is refused, in a sandbox: a copy of what we have at the same place, with
+ * all that is mounted in it. A failure stays the earlier one, which tells what is missing. */
+static int build_from_ours(const struct mount_op *op, struct failure *failure)
+{
+        int fd CLEANUP_FD = mount_copy(AT_FDCWD, op->target, MOUNT_RECURSIVE);
+
+        if (fd < 0 || mount_set_all(fd, op->attributes, 0, op->propagation, MOUNT_RECURSIVE) < 0)
+                return -EPERM;
+        *failure = (struct failure){ .error = 0 };
+        return TAKE_FD(fd);
+}
+
 /* Missing mount points are made from outside where the container's root may not write. */
 static int make_target(const struct mount_run *run, size_t index, int root_fd,
                        struct failure *failure)
@@ -333,16 +397,18 @@ static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
         const struct mount_op *op = &run->plan->ops[i];
         int fd;
 
-        if (op->kind == MOUNT_NEW)
+        if (op->kind == MOUNT_NEW) {
                 fd = build_new(op, &run->contexts[i], failure);
-        else if (op->kind == MOUNT_OVERLAY)
+                if (fd == -EPERM && op->flags & MOUNT_OR_OURS)
+                        fd = build_from_ours(op, failure);
+        } else if (op->kind == MOUNT_OVERLAY)
                 fd = build_overlay_of_tree(run, op, failure);
         else
                 fd = build_from_source(run, op, failure);
         if (fd < 0)
                 return failure->error != 0 ? fd : 0; /* optional, and not there */
         run->fds[i] = fd;
-        return fill(fd, op, &run->options, failure);
+        return fill(run, fd, i, failure);
 }
 
 int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
@@ -527,7 +593,7 @@ static int open_target(const struct mount_op *op, int fd)
 
 /*
  * What the first process opens here it leaves open: before it follows names of the tree, everything
- * is closed at once.
+ * is closed at once. 1: attached; 0: it is not needed.
  */
 static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
 {
@@ -536,7 +602,9 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         /* Inside a file system that we just made nothing is mounted, and nobody set a link. */
         if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts) {
                 r = mount_attach_path(fd, op->target);
-                return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
+                if (r >= 0)
+                        return 1;
+                return is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
         }
         target = open_target(op, fd);
         r = target;
@@ -546,7 +614,9 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         }
         if (r >= 0)
                 r = mount_attach(fd, target);
-        if (r >= 0 || is_tolerated(op, r))
+        if (r >= 0)
+                return 1;
+        if (is_tolerated(op, r))
                 return 0;
         if (target < 0)
                 return failure_set(
@@ -556,6 +626,17 @@ static int attach(int fd, const struct mount_op *op, bool *tree_has_mounts, stru
         return mount_failed(op, r, NULL, failure);
 }
 
+/* With a copy of our own /sys its control groups came along (MOUNT_OR_OURS), and the kernel mounts no
+ * file system on itself. */
+static int mount_new_on_ours(const struct mount_description *d, const char *target)
+{
+        int r = mount_new_at(d, target);
+
+        if (r == -EBUSY && mount_detach(target) >= 0)
+                r = mount_new_at(d, target);
+        return r;
+}
+
 /* What needs no look at the host is mounted without detour, where only we have been. */
 static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
 {
@@ -563,7 +644,7 @@ static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struc
         int target, r;
 
         if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts)
-                r = mount_new_at(&d, op->target);
+                r = mount_new_on_ours(&d, op->target);
         else {
                 target = open_target(op, -1);
                 if (target == -EEXIST) {
@@ -607,11 +688,33 @@ static int detach(const struct mount_op *op, struct failure *failure)
         return 0;
 }
 
+/* The device nodes that could not be made in the file system that has just been attached. */
+static int attach_nodes(struct mount_run *run, size_t index, struct failure *failure)
+{
+        for (size_t i = 0; i < run->n_nodes; i++) {
+                struct bound_node *node = &run->nodes[i];
+                char target[64];
+                int r;
+
+                if (node->op != index)
+                        continue;
+                (void) snprintf(target, sizeof(target), "%s/%s", run->plan->ops[index].target,
+                                node->path);
+                r = mount_attach_path(TAKE_FD(node->fd), target);
+                if (r < 0)
+                        return failure_set(failure, r,
+                                           "Cannot show the device node '%s' of the host inside: "
+                                           "%s.",
+                                           target, error_text(r));
+        }
+        return 0;
+}
+
 static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
                      struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int fd = TAKE_FD(run->fds[i]);
+        int fd = TAKE_FD(run->fds[i]), r;
 
         if (i == 0)
                 return attach_root(fd, op, failure);
@@ -634,7 +737,8 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
         }
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;
-        return attach(fd, op, tree_has_mounts, failure);
+        r = attach(fd, op, tree_has_mounts, failure);
+        return r > 0 ? attach_nodes(run, i, failure) : r;
 }
 
 /*

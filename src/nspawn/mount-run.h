@@ -13,6 +13,13 @@
 
 #define MOUNT_RUN_MAX 256
 
+/* A device node of the host that stands for one that we may not make: its mount, and where. */
+struct bound_node {
+        size_t op;
+        const char *path; /* below the operation's target; borrowed from the plan */
+        int fd;
+};
+
 /* What the file systems' content depends on. */
 struct mount_run_options {
         int tree_fd;       /* the tree; the container's root, if no other is made for it */
@@ -25,6 +32,8 @@ struct mount_run_options {
 struct mount_run {
         const struct mount_plan *plan;
         struct mount_run_options options;
+        struct bound_node nodes[N_STANDARD_NODES];
+        size_t n_nodes;
         int fds[MOUNT_RUN_MAX];      /* detached mounts by operation; -1: none (yet) */
         int contexts[MOUNT_RUN_MAX]; /* what new ones were configured by; closed together */
 };

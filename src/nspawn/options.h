@@ -44,6 +44,7 @@ enum option_group {
         GROUP_EXPOSE_PORTS,
         GROUP_CAPABILITY,
         GROUP_NO_NEW_PRIVILEGES,
+        GROUP_NESTING,
         GROUP_SYSTEM_CALL_FILTER,
         GROUP_LIMIT,
         GROUP_CUSTOM_MOUNTS,

@@ -221,6 +221,8 @@ static void print_confinement(struct printer *p, const struct container_plan *pl
         add_capabilities(&text, plan->capabilities);
         print_string(p, "capabilities", strbuf_text(&text));
         print_boolean(p, "no-new-privileges", plan->config->no_new_privileges);
+        if (plan->config->nesting)
+                print_boolean(p, "nesting", true);
         seccomp_describe(&plan->filter, &filter);
         print_string(p, "system-call-filter",
                      plan->config->system_call_filter_off ? "off" : strbuf_text(&filter));

@@ -13,6 +13,7 @@
 #include "basic/parse.h"
 #include "basic/path.h"
 #include "basic/strv.h"
+#include "nspawn/seccomp-groups.h"
 #include "shared/names.h"
 
 #define CAP_BIT(number) (UINT64_C(1) << (number))
@@ -35,6 +36,9 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
 
         if (c->private_network)
                 set |= CAP_BIT(CAP_NET_ADMIN);
+        /* Containers inside have networks of their own, and these belong to the user namespace. */
+        else if (c->nesting)
+                set |= CAP_BIT(CAP_NET_ADMIN) | CAP_BIT(CAP_NET_BIND_SERVICE);
         else if (ids->user_namespace && (ids->map.base != 0 || c->userns_mode == USERNS_FROM_ROOT))
                 /* It would be a capability over a network that is not the container's. Who asks
                  * for the host's own ids in so many words may have it. */
@@ -337,6 +341,22 @@ static int check_payload(const struct plan_inputs *in, uint64_t capabilities,
         return 0;
 }
 
+/* What --nesting allows has to be nobody's outside of the container. */
+static int check_nesting(const struct plan_inputs *in, struct failure *failure)
+{
+        if (!in->config->nesting)
+                return 0;
+        if (!in->ids->user_namespace)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "--nesting needs a user namespace, and this kernel has none "
+                                   "(CONFIG_USER_NS). Leave it out, or use another kernel.");
+        if (in->ids->map.base == 0 && in->host->root_is_the_machines)
+                return failure_set(failure, -EINVAL,
+                                   "--nesting needs ids that are not the host's own, and these "
+                                   "begin with the host's root. Use --private-users=pick.");
+        return 0;
+}
+
 /* The group "tty" is 5 on every distribution; a small range may end before it. */
 static uint32_t tty_gid(const struct container_plan *plan)
 {
@@ -374,6 +394,17 @@ static void decide_namespaces(const struct container_config *c, struct container
                 plan->namespaces |= CLONE_NEWUSER;
         if (c->private_network)
                 plan->namespaces |= CLONE_NEWNET;
+}
+
+static int decide_filter(const struct container_config *c, struct container_plan *plan)
+{
+        int r = c->nesting ? strv_add(&plan->filter_terms, SECCOMP_NESTING_TERM) : 0;
+
+        if (r >= 0)
+                r = strv_add_all(&plan->filter_terms, c->system_call_filter);
+        plan->filter = (struct seccomp_spec){ .retained_caps = plan->capabilities,
+                                              .terms = plan->filter_terms };
+        return r;
 }
 
 /* A system has services to stop; a program has only itself. */
@@ -432,19 +463,21 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
 
         if (r >= 0)
                 r = check_payload(in, plan.capabilities, failure);
+        if (r >= 0)
+                r = check_nesting(in, failure);
         if (r < 0)
                 return r;
         /* A tree that was shifted once has to follow its range; mapping starts from plain ids. */
         if (plan.ownership == OWNERSHIP_AUTO &&
             (!in->root_is_mapped || in->tree->uid >= IDMAP_DEFAULT_COUNT))
                 plan.ownership = OWNERSHIP_CHOWN;
-        plan.filter = (struct seccomp_spec){ .retained_caps = plan.capabilities,
-                                             .terms = c->system_call_filter };
         decide_limits(c, in->host, plan.limits);
         decide_namespaces(c, &plan);
         STRV_FOREACH(assignment, c->properties)
         if (r >= 0)
                 r = property_set_add(&plan.properties, *assignment, failure);
+        if (r >= 0)
+                r = decide_filter(c, &plan);
         if (r >= 0)
                 r = decide_strings(in, &plan);
         if (r >= 0)
@@ -469,6 +502,7 @@ void plan_done(struct container_plan *plan)
         free(plan->machine);
         free(plan->hostname);
         strv_free(plan->argv);
+        strv_free(plan->filter_terms);
         strv_free(plan->environment);
         free(plan->user);
         free(plan->working_directory);

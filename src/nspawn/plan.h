@@ -40,6 +40,7 @@ struct container_plan {
         enum ownership ownership; /* auto: map where the file system can, else chown */
         uint64_t namespaces;      /* CLONE_NEW* */
         uint64_t capabilities;
+        char **filter_terms; /* of .filter */
         struct seccomp_spec filter;
         struct rlimit limits[RLIM_NLIMITS];
 

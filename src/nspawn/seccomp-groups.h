@@ -16,6 +16,13 @@
  * A macro, so that the launcher does not carry the tables; the unit test compares the two. */
 #define SECCOMP_CONDITIONAL_CAPS UINT64_C(0x84065b4000)
 
+/*
+ * What a container with others inside may call as well: all of it acts on processes and keys of its
+ * own ids. request_key() is not in it, because it has the host run a program; nor is bpf(), in which
+ * the kernel refuses anyway what a user namespace asks for.
+ */
+#define SECCOMP_NESTING_TERM "add_key keyctl pidfd_getfd"
+
 /* Long enough for every word of the tables. */
 #define SECCOMP_WORD_MAX 64
 

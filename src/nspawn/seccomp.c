@@ -36,10 +36,20 @@ static uint64_t effective_caps(const struct seccomp_spec *spec)
         return spec->retained_caps & SECCOMP_CONDITIONAL_CAPS;
 }
 
+static bool has_default_caps(const struct seccomp_spec *spec)
+{
+        return effective_caps(spec) == (SECCOMP_DEFAULT_CAPS & SECCOMP_CONDITIONAL_CAPS);
+}
+
 bool seccomp_spec_is_default(const struct seccomp_spec *spec)
 {
-        return strv_length(spec->terms) == 0 &&
-               effective_caps(spec) == (SECCOMP_DEFAULT_CAPS & SECCOMP_CONDITIONAL_CAPS);
+        return strv_length(spec->terms) == 0 && has_default_caps(spec);
+}
+
+static bool spec_is_nesting(const struct seccomp_spec *spec)
+{
+        return strv_length(spec->terms) == 1 && streq(spec->terms[0], SECCOMP_NESTING_TERM) &&
+               has_default_caps(spec);
 }
 
 void seccomp_describe(const struct seccomp_spec *spec, struct strbuf *out)
@@ -289,6 +299,11 @@ int seccomp_program_get_at(const struct seccomp_places *places, const struct sec
         if (seccomp_spec_is_default(spec)) {
                 *ret = (struct seccomp_program){ .filter = seccomp_default_program,
                                                  .length = seccomp_default_length };
+                return 0;
+        }
+        if (spec_is_nesting(spec)) {
+                *ret = (struct seccomp_program){ .filter = seccomp_nesting_program,
+                                                 .length = seccomp_nesting_length };
                 return 0;
         }
         if (stat(places->helper, &helper) < 0)

@@ -17,6 +17,10 @@
 extern const struct sock_filter seccomp_default_program[];
 extern const unsigned short seccomp_default_length;
 
+/* And with just SECCOMP_NESTING_TERM in addition. */
+extern const struct sock_filter seccomp_nesting_program[];
+extern const unsigned short seccomp_nesting_length;
+
 struct seccomp_spec {
         uint64_t retained_caps; /* what the payload may have: the bounding set */
         /* As the options gave them: "WORD…" allows, "~WORD…" denies; NULL: none. */

@@ -12,6 +12,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "basic/sandbox.h"
 #include "nspawn/child.h"
 #include "nspawn/chown-tree.h"
 #include "nspawn/notify.h"
@@ -195,6 +196,7 @@ static _Noreturn void become_child(struct start *s)
 static int clone_child(struct start *s, struct failure *failure)
 {
         struct container *c = s->container;
+        char hint[SANDBOX_HINT_SIZE];
         int r = channel_pair(&c->channel_fd, &s->child_channel_fd);
 
         if (r < 0)
@@ -209,9 +211,9 @@ static int clone_child(struct start *s, struct failure *failure)
         r = c->leader;
         return failure_set(failure, r, "Cannot create the container's namespaces: %s.%s",
                            error_text(r),
-                           r == -ENOSPC  ? " Raise the limits in /proc/sys/user/."
-                           : r == -EPERM ? " A sandbox or security module forbids it."
-                                         : "");
+                           r == -ENOSPC                  ? " Raise the limits in /proc/sys/user/."
+                           : r == -EPERM || r == -ENOSYS ? sandbox_hint(SANDBOX_MOUNTS, hint)
+                                                         : "");
 }
 
 /* A message could not be sent: mostly because the other end is gone, and its own words come first. */

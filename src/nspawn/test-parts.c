@@ -296,10 +296,10 @@ static void test_acl_shift(void **state)
 
                 (void) make_acl(&(struct acl_entry){ rows[i].tag, rows[i].shifted }, 1,
                                 POSIX_ACL_XATTR_VERSION, expected);
-                if (acl_shift(acl, n, rows[i].base) != (rows[i].id != rows[i].shifted))
+                if (acl_shift(acl, n, rows[i].base, 65536) != (rows[i].id != rows[i].shifted))
                         fail_msg("row %zu", i);
                 assert_memory_equal(acl, expected, n);
-                assert_int_equal(acl_shift(acl, n, rows[i].base), 0); /* a second run */
+                assert_int_equal(acl_shift(acl, n, rows[i].base, 65536), 0); /* a second run */
         }
 }
 
@@ -326,17 +326,17 @@ static void test_acl_shift_long(void **state)
 
                 assert_non_null(exact);
                 memcpy(exact, acl, bad_sizes[i]); /* so that a checker sees a read behind it */
-                assert_int_equal(acl_shift(exact, bad_sizes[i], BASE), -EINVAL);
+                assert_int_equal(acl_shift(exact, bad_sizes[i], BASE, 65536), -EINVAL);
         }
-        assert_int_equal(acl_shift(acl, n - 1, BASE), -EINVAL);
+        assert_int_equal(acl_shift(acl, n - 1, BASE, 65536), -EINVAL);
         assert_memory_equal(acl, copy, n);
-        assert_int_equal(acl_shift(acl, n, BASE), 1);
+        assert_int_equal(acl_shift(acl, n, BASE, 65536), 1);
         (void) make_acl(after, ARRAY_SIZE(after), POSIX_ACL_XATTR_VERSION, expected);
         assert_memory_equal(acl, expected, n);
         n = make_acl(NULL, 0, POSIX_ACL_XATTR_VERSION, acl);
-        assert_int_equal(acl_shift(acl, n, BASE), 0);
+        assert_int_equal(acl_shift(acl, n, BASE, 65536), 0);
         n = make_acl(before, ARRAY_SIZE(before), 3, acl);
-        assert_int_equal(acl_shift(acl, n, BASE), -EINVAL);
+        assert_int_equal(acl_shift(acl, n, BASE, 65536), -EINVAL);
 }
 
 /* ---- user-lookup.h ----------------------------------------------------------------------- */

@@ -433,6 +433,11 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\n\033[2J=\033\n", YES, "", "?[2J=?" },
         /* Not built. */
         { "", "[Exec]\nEphemeral=yes\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nNesting=yes\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nNesting=yes\n", BESIDE | TRUSTED, "*Nesting=yes", NULL },
+        { "", "[Exec]\nNesting=yes\nNesting=\n", YES, "", NULL },
+        { "--nesting", "[Exec]\nNesting=no\n", YES, "--nesting", NULL },
+        { "--nesting", "[Exec]\nNesting=no\n", OVERRIDE, "*Nesting=no", NULL },
         { "", "[Exec]\nEphemeral=no\nSuppressSync=no\n", YES, "*Ephemeral=no *SuppressSync=no",
           NULL },
         { "", "[Network]\nPort=80\n", YES, "*Port=80", NULL },

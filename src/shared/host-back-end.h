@@ -31,8 +31,10 @@ int payload_open(const char *path);
 /* Gives the payload's group to the owner: that it can be moved in and divided further. */
 int payload_give_away(int payload_fd, uid_t owner);
 
-/* Whether there is a device policy: asked for, or by the properties. Pure, as is the other. */
+/* Whether there is a device policy: by default, or by the properties; and whether by these. Pure, as
+ * is the other. */
 bool scope_wants_device_policy(const struct scope_spec *spec);
+bool scope_asks_for_device_policy(const struct scope_spec *spec);
 void scope_describe_devices(const struct scope_spec *spec, struct strbuf *out);
 
 /* Sentences that are the same everywhere. */

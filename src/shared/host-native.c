@@ -14,6 +14,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "basic/sandbox.h"
 #include "shared/host-back-end.h"
 #include "shared/names.h"
 
@@ -321,13 +322,20 @@ static int attach_device_policy(int unit_fd, const struct scope_spec *spec,
         if (r < 0)
                 return r;
         r = device_program_attach(unit_fd, rules, n);
-        if (r < 0)
+        /* Where the kernel lets nobody make a device node there is nothing for it to forbid. What
+         * was asked for has to be, though. */
+        if (r == -EPERM && !scope_asks_for_device_policy(spec) && sandbox_is_user_namespace())
+                return 0;
+        if (r < 0) {
+                char hint[SANDBOX_HINT_SIZE];
+
                 return failure_set(
                         failure, r,
                         "Cannot attach the device policy of machine '%s': %s. The kernel "
                         "needs CONFIG_CGROUP_BPF, and we need the right to load BPF "
-                        "programs (CAP_BPF, CAP_NET_ADMIN).",
-                        spec->machine, error_text(r));
+                        "programs (CAP_BPF, CAP_NET_ADMIN).%s",
+                        spec->machine, error_text(r), sandbox_hint(SANDBOX_DEVICE_POLICY, hint));
+        }
         return 0;
 }
 

@@ -141,12 +141,17 @@ int payload_give_away(int payload_fd, uid_t owner)
         return 0;
 }
 
-bool scope_wants_device_policy(const struct scope_spec *spec)
+bool scope_asks_for_device_policy(const struct scope_spec *spec)
 {
         const struct property *policy = property_set_find(spec->properties, PROPERTY_DEVICE_POLICY);
 
-        return spec->device_policy || (policy && policy->number != DEVICE_POLICY_AUTO) ||
+        return (policy && policy->number != DEVICE_POLICY_AUTO) ||
                property_set_find(spec->properties, PROPERTY_DEVICE_ALLOW);
+}
+
+bool scope_wants_device_policy(const struct scope_spec *spec)
+{
+        return spec->device_policy || scope_asks_for_device_policy(spec);
 }
 
 void scope_describe_devices(const struct scope_spec *spec, struct strbuf *out)

@@ -18,11 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         acl = malloc(MAX_OF(size, (size_t) 1)); /* no byte more, so that a sanitizer sees it */
         FUZZ_CHECK(acl);
         memcpy(acl, data, size);
-        r = acl_shift(acl, size, base);
+        r = acl_shift(acl, size, base, 65536);
         FUZZ_CHECK(r == 0 || r == 1 || r == -EINVAL);
         /* Unchanged if it says so; what was shifted stays where it is. */
         FUZZ_CHECK((memcmp(acl, data, size) != 0) == (r == 1));
-        FUZZ_CHECK(r < 0 || acl_shift(acl, size, base) == 0);
+        FUZZ_CHECK(r < 0 || acl_shift(acl, size, base, 65536) == 0);
         /* A header of four bytes, then entries of a tag, permissions and an id. */
         for (size_t i = 4; r == 1 && i < size; i += 8) {
                 FUZZ_CHECK(memcmp(acl + i, data + i, 6) == 0);

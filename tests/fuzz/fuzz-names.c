@@ -15,6 +15,7 @@ static void try_machine(const char *text)
 {
         char clean[MACHINE_NAME_MAX + 1], again[MACHINE_NAME_MAX + 1];
         char *scope CLEANUP_FREE = NULL;
+        struct idmap_window window;
         int r;
 
         machine_name_clean_up(text, clean);
@@ -28,7 +29,8 @@ static void try_machine(const char *text)
         /* A dash takes four characters there, so that many of them do not fit. */
         FUZZ_CHECK(r == 0 || (r == -ENAMETOOLONG && strchr(text, '-')));
         FUZZ_CHECK(r < 0 || (strlen(scope) <= UNIT_NAME_LENGTH_MAX && !strchr(scope, '/')));
-        FUZZ_CHECK(idmap_base_is_pickable(idmap_base_from_name(text)));
+        FUZZ_CHECK(idmap_window(0, 1, &window) &&
+                   idmap_base_is_pickable(&window, idmap_base_from_name(text)));
 }
 
 static void try_slice(const char *text)

@@ -39,7 +39,6 @@ static void try_plan(const struct container_config *c)
         };
         const struct ids ids = { .user_namespace = c->userns_mode != USERNS_NO,
                                  .map = { 524288, 65536 },
-                                 .range_lock = LOCK_FILE_NULL,
                                  .password_lock = LOCK_FILE_NULL };
         struct source_fact *sources CLEANUP_FREE = calloc(c->n_custom_mounts + 1, sizeof(*sources));
         const struct plan_inputs in = { .config = c,

@@ -24,7 +24,7 @@ BAD_VALUES = [
     "--private-users=4294967295:2", "--private-users=99999999999", "--private-users=1:2:3",
     "--private-users-ownership=never", "--private-users-ownership=",
     "--capability=CAP_NOSUCH", "--capability=NOSUCH,CAP_CHOWN", "--drop-capability=CAP_NOSUCH",
-    "--capability=99", "--no-new-privileges=maybe",
+    "--capability=99", "--no-new-privileges=maybe", "--nesting=maybe",
     "--rlimit=NOFILE", "--rlimit=NOSUCH=1", "--rlimit=NOFILE=2:1", "--rlimit=NOFILE=x",
     "--rlimit=NOFILE=", "--rlimit=RLIMIT_NOFILE=-1", "--rlimit=NOFILE=1:2:3",
     "--console=nosuch", "--console=",
@@ -49,6 +49,10 @@ BAD_COMBINATIONS = [
     ["--volatile=state", "--private-users=1048576", "--private-users-ownership=chown"],
     ["-U", "--bind=/tmp:/"],
     ["--ambient-capability=CAP_CHOWN", "--boot"], ["--ambient-capability=CAP_SYS_TIME"],
+    ["--nesting"],
+    ["--nesting", "--private-users=no"],
+    ["--nesting", "--private-users=identity"],
+    ["--nesting", "--private-users=0:65536"],
     ["--private-users=1048576", "--private-users-ownership=map", "--tmpfs=/"],
 ]
 
