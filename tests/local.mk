@@ -77,6 +77,7 @@ EXTRA_DIST += \
 	%D%/plan/payload.args %D%/plan/payload.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
+	%D%/plan/resources.args %D%/plan/resources.expected %D%/plan/resources.nspawn \
 	%D%/plan/scope.args %D%/plan/scope.expected \
 	%D%/plan/settings.args %D%/plan/settings.expected %D%/plan/settings.nspawn \
 	%D%/plan/settings-bad.args %D%/plan/settings-bad.expected %D%/plan/settings-bad.nspawn \

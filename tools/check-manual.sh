@@ -66,9 +66,13 @@ for name in $(of_manual); do
                 fail "the launcher does not know '$name'"
 done
 
-# "Exec Boot": section and key. LimitCPU= and the others are one row, Limit*.
+# "Exec Boot": section and key. LimitCPU= and the others are one row, Limit*; the keys of [Resources]
+# are one row, too, but each is a property of its own table, besides the one that is no resource.
 keys_of_table() {
-        "$(dirname "$nspawn")/src/nspawn/print-options" | awk -F '\t' '$5 != "-" { print $5, $6 }'
+        "$(dirname "$nspawn")/src/nspawn/print-options" |
+                awk -F '\t' '$5 != "-" && $5 != "Resources" { print $5, $6 }'
+        sed -n -e '/"Description"/d' -e 's/.*\[PROPERTY_[A-Z_]*\] = { "\([A-Za-z]*\)".*/Resources \1/p' \
+                "$top/src/shared/property.c"
         echo 'Exec Parameters'
 }
 

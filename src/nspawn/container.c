@@ -694,6 +694,18 @@ static int prepare(struct run *run, struct failure *failure)
         return r;
 }
 
+/* A limit that is not there is worse than none: each is named. */
+static void warn_of_properties(const struct container_config *config)
+{
+        struct strbuf names CLEANUP_STRBUF = STRBUF_NULL;
+
+        STRV_FOREACH(item, config->properties)
+        strbuf_addf(&names, "%s%s", names.length ? ", " : "", *item);
+        log_warning("Properties have no effect with --keep-unit, where the container stays in the "
+                    "unit of its caller: set them on that unit. Ignoring %s.",
+                    strbuf_text(&names));
+}
+
 static void greet(const struct run *run)
 {
         const struct container_config *config = run->config;
@@ -703,7 +715,7 @@ static void greet(const struct run *run)
                 info(run, "Press Ctrl-] three times within 1s to kill container; two times "
                           "followed by r to reboot it, by p to power it off.");
         if (config->keep_unit && config->properties)
-                log_warning("--property= has no effect with --keep-unit, ignoring.");
+                warn_of_properties(config);
         if (config->keep_unit && config->slice)
                 log_warning("--slice= has no effect with --keep-unit, ignoring.");
 }

@@ -46,7 +46,8 @@ enum option_group {
         GROUP_NO_NEW_PRIVILEGES,
         GROUP_NESTING,
         GROUP_SYSTEM_CALL_FILTER,
-        GROUP_LIMIT,
+        GROUP_LIMIT,    /* each limit is one for itself */
+        GROUP_PROPERTY, /* and so is each property */
         GROUP_CUSTOM_MOUNTS,
         GROUP_CONSOLE_MODE,
         GROUP_OTHER, /* a group of its own, by key; so are rows of GROUP_NONE */

@@ -11,6 +11,7 @@
 #include "basic/path.h"
 #include "basic/strv.h"
 #include "shared/names.h"
+#include "shared/property.h"
 
 /* ---- general setters, by the row's field ------------------------------------------------- */
 
@@ -301,6 +302,15 @@ int set_property(struct container_config *c, const struct setting *s, struct fai
         if (!strchr(s->value, '=') || s->value[0] == '=')
                 return setting_refuse(s, failure, -EINVAL,
                                       "write NAME=VALUE, for example MemoryMax=1G");
+        /* The plan reads the command line's; a line of a file that does not fit is left out now. */
+        if (s->from_file) {
+                struct property_set set CLEANUP_PROPERTY_SET = { .n = 0 };
+                struct failure why = { .error = 0 };
+                int r = property_set_add(&set, s->value, &why);
+
+                if (r < 0)
+                        return failure_set(failure, r, "Cannot use '%s': %s", s->origin, why.text);
+        }
         return setting_add_string(&c->properties, s->value, failure);
 }
 

@@ -35,7 +35,9 @@
 #include "basic/path.h"
 #include "nspawn/plan.h"
 
-static const char *const sections[] = { "Exec", "Files", "Network", NULL };
+const char *const settings_sections[] = {
+        "Exec", "Files", "Network", "Lifecycle", "Resources", NULL
+};
 
 /* ---- the tree and its name --------------------------------------------------------------- */
 
@@ -145,7 +147,7 @@ static int read_and_merge(struct settings *s, struct container_config *c, const 
 
         if (r <= 0)
                 return r;
-        r = settings_file_parse(path, bytes, size, sections, &file, failure);
+        r = settings_file_parse(path, bytes, size, settings_sections, &file, failure);
         if (r >= 0)
                 r = settings_merge(s, path, &file, rules, failure);
         if (r < 0)

@@ -19,6 +19,9 @@
  */
 int settings_load(struct settings *s, struct container_config *c, struct failure *failure);
 
+/* The sections that mean something, ended by NULL. */
+extern const char *const settings_sections[];
+
 /* How far a file is trusted, and who wins. */
 struct settings_rules {
         bool trusted;  /* may say everything; else, only what cannot harm the host */

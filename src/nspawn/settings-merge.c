@@ -24,6 +24,7 @@
 #include "basic/strbuf.h"
 #include "basic/strv.h"
 #include "nspawn/settings-load.h"
+#include "shared/property.h"
 
 /* A file with errors in each line is to be repaired, not to fill the screen. */
 #define WARNINGS_MAX 20
@@ -94,8 +95,16 @@ static void warn(struct merge *m, const char *format, ...)
 
 /* ---- 1. collect -------------------------------------------------------------------------- */
 
+/* Whether the star at the end of a row's key can stand for @name. */
+static bool star_is(const struct option_row *row, const char *name)
+{
+        if (row->group == GROUP_PROPERTY)
+                return property_from_key(name) >= 0;
+        return limit_from_name(name) >= 0 && !startswith(name, "RLIMIT_");
+}
+
 /* The row that a line belongs to. @ret_prefix is what stands before its value on the command line:
- * LimitNOFILE=1 is --rlimit=NOFILE=1. */
+ * LimitNOFILE=1 is --rlimit=NOFILE=1, and MemoryMax=1G is --property=MemoryMax=1G. */
 static const struct option_row *find_key(const struct settings_line *line, const char **ret_prefix)
 {
         *ret_prefix = NULL;
@@ -107,12 +116,12 @@ static const struct option_row *find_key(const struct settings_line *line, const
 
                 if (!row->key || !streq(row->section, line->section))
                         continue;
-                if (streq(row->key, line->key))
-                        return row;
                 n = strlen(row->key);
-                if (row->key[n - 1] == '*' && strncmp(row->key, line->key, n - 1) == 0 &&
-                    limit_from_name(line->key + n - 1) >= 0 &&
-                    !startswith(line->key + n - 1, "RLIMIT_")) {
+                if (row->key[n - 1] != '*') {
+                        if (streq(row->key, line->key))
+                                return row;
+                } else if (strncmp(row->key, line->key, n - 1) == 0 &&
+                           star_is(row, line->key + n - 1)) {
                         *ret_prefix = line->key + n - 1;
                         return row;
                 }
@@ -140,14 +149,17 @@ static int add(struct merge *m, const struct option_row *row, const char *value,
         return settings_add(&m->settings, row, value, origin, true) < 0 ? out_of_memory(m) : 0;
 }
 
-/* Takes back what the file has said in this row so far. */
-static void reset(struct merge *m, const struct option_row *row)
+/* Takes back what the file has said in this row so far; with @prefix, under this name of it. */
+static void reset(struct merge *m, const struct option_row *row, const char *prefix)
 {
         struct settings *s = &m->settings;
-        size_t kept = 0;
+        size_t kept = 0, n = prefix ? strlen(prefix) : 0;
 
         for (size_t i = 0; i < s->n; i++) {
-                if (s->list[i].row == row) {
+                const char *value = s->list[i].value;
+
+                if (s->list[i].row == row &&
+                    (!prefix || (strncmp(value, prefix, n) == 0 && value[n] == '='))) {
                         free(s->list[i].value);
                         free(s->list[i].origin);
                 } else
@@ -231,7 +243,7 @@ static int collect_value(struct merge *m, const struct option_row *row, const ch
         char *value CLEANUP_FREE = NULL;
 
         if (*line->value == '\0' && row->flags & OPTION_RESETS) {
-                reset(m, row);
+                reset(m, row, prefix);
                 return 0;
         }
         if (row->flags & OPTION_WORDS)
@@ -314,32 +326,40 @@ static int collect(struct merge *m, const struct settings_file *file)
 
 /* ---- 2. to 5. ---------------------------------------------------------------------------- */
 
+/* Where the numbers of these begin; those of groups come first. */
+#define UNIT_LIMITS ((size_t) N_OPTION_GROUPS)
+#define UNIT_PROPERTIES (UNIT_LIMITS + RLIM_NLIMITS)
+#define UNIT_ROWS (UNIT_PROPERTIES + N_PROPERTIES)
+
 /*
  * Settings with the same number are masked, and replaced, together: those of a group, each limit
- * for itself, and what has no group by its row.
+ * and each property for itself, and what has no group by its row.
  */
 static size_t unit_of(const struct setting *s)
 {
+        enum option_group group = s->row->group;
         char name[32];
         size_t n;
-        int resource;
+        int number;
 
-        if (s->row->group == GROUP_NONE || s->row->group == GROUP_OTHER)
-                return N_OPTION_GROUPS + RLIM_NLIMITS + (size_t) (s->row - option_rows);
-        if (s->row->group != GROUP_LIMIT)
-                return (size_t) s->row->group;
+        if (group == GROUP_NONE || group == GROUP_OTHER)
+                return UNIT_ROWS + (size_t) (s->row - option_rows);
+        if (group != GROUP_LIMIT && group != GROUP_PROPERTY)
+                return (size_t) group;
         n = strcspn(s->value, "=");
         if (n >= sizeof(name))
-                return GROUP_LIMIT;
+                return (size_t) group;
         memcpy(name, s->value, n);
         name[n] = '\0';
-        resource = limit_from_name(name);
-        return resource < 0 ? GROUP_LIMIT : N_OPTION_GROUPS + (size_t) resource;
+        number = group == GROUP_LIMIT ? limit_from_name(name) : property_from_key(name);
+        if (number < 0)
+                return (size_t) group;
+        return (group == GROUP_LIMIT ? UNIT_LIMITS : UNIT_PROPERTIES) + (size_t) number;
 }
 
 static size_t n_units(void)
 {
-        return N_OPTION_GROUPS + RLIM_NLIMITS + n_option_rows;
+        return UNIT_ROWS + n_option_rows;
 }
 
 static void drop(struct merge *m, size_t i)

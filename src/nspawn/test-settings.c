@@ -20,8 +20,6 @@
 #include "basic/strv.h"
 #include "nspawn/settings-load.h"
 
-static const char *const sections[] = { "Exec", "Files", "Network", NULL };
-
 /* ---- the parser -------------------------------------------------------------------------- */
 
 /* A file as text: "2 Exec User=a|4 no-equals", one part for each line that means something. */
@@ -125,7 +123,7 @@ static int parse(const char *text, size_t size, struct settings_file *file, stru
 
         assert_non_null(copy);
         memcpy(copy, text, size);
-        return settings_file_parse("a.nspawn", copy, size, sections, file, failure);
+        return settings_file_parse("a.nspawn", copy, size, settings_sections, file, failure);
 }
 
 static void test_syntax(void **state)
@@ -379,6 +377,28 @@ static const struct merge_row merge_rows[] = {
           NULL },
         { "", "[Files]\nPrivateUsersChown=x\nPrivateUsersChown=no\n", YES, "*PrivateUsersChown=no",
           "yes or no" },
+        /* Properties: each is one for itself, as limits are. */
+        { "", "[Resources]\nMemoryMax=1G\nTasksMax=5\nMemoryMax=2G\n", YES,
+          "**=MemoryMax=1G **=TasksMax=5 **=MemoryMax=2G", NULL },
+        { "--property=MemoryMax=3G", "[Resources]\nMemoryMax=1G\nTasksMax=5\n", YES,
+          "--property=MemoryMax=3G **=TasksMax=5", NULL },
+        { "--property=MemoryMax=3G|--property=CPUWeight=7", "[Resources]\nMemoryMax=1G\n", OVERRIDE,
+          "--property=CPUWeight=7 **=MemoryMax=1G", NULL },
+        { "--property=DeviceAllow=/dev/a r|--property=DeviceAllow=/dev/b r",
+          "[Resources]\nDeviceAllow=/dev/c rw\nDeviceAllow=char-input r\n", OVERRIDE,
+          "**=DeviceAllow=/dev/c rw **=DeviceAllow=char-input r", NULL },
+        { "--property=NoSuchThing=1", "[Resources]\nIOWeight=5\n", YES,
+          "--property=NoSuchThing=1 **=IOWeight=5", NULL },
+        { "", "[Resources]\nTasksMax=5\nMemoryMax=1G\nMemoryMax=\n", YES, "**=TasksMax=5", NULL },
+        { "", "[Resources]\nMemory=\nCPUWeight=5\nCPU=\n", YES, "**=CPUWeight=5", "no such key" },
+        { "", "[Resources]\nMemoryMax=1X\nTasksMax=0\nCPUQuota=20%\n", YES, "**=CPUQuota=20%",
+          "a.nspawn:2: MemoryMax=1X" },
+        { "", "[Resources]\nDescription=x\n*=1\nPropertyX=1\n", YES, "", "no such key" },
+        { "", "[Exec]\nMemoryMax=1G\n", YES, "", "no such key" },
+        { "", "[Resources]\nMemoryMax=1G\n", BESIDE, "", "not trusted" },
+        { "", "[Resources]\nMemoryMax=1G\n", BESIDE | TRUSTED, "**=MemoryMax=1G", NULL },
+        { "--stop-timeout=5", "[Lifecycle]\nStopTimeout=7\n", OVERRIDE, "*StopTimeout=7", NULL },
+        { "", "[Lifecycle]\nStopTimeout=7\n", BESIDE, "", "not trusted" },
         /* How to start. */
         { "", "[Exec]\nBoot=yes\n", YES, "*Boot=yes", NULL },
         { "", "[Exec]\nBoot=maybe\n", YES, "", "yes or no" },
@@ -479,7 +499,8 @@ static void test_effects(void **state)
                                "Capability=CAP_KILL\nLimitNICE=-5:infinity\n"
                                "CPUAffinity=0\nCPUAffinity=2-3\nOOMScoreAdjust=-7\n"
                                "[Files]\nReadOnly=yes\nBind=/a:/b\nPrivateUsersOwnership=yes\n"
-                               "[Network]\nPrivate=yes\n",
+                               "[Network]\nPrivate=yes\n[Resources]\nMemoryMax=1G\n"
+                               "IOReadBandwidthMax=/dev/sda 5M\nMemoryMax=20%\n",
                                OVERRIDE, &s, &failure),
                          0);
         assert_int_equal(settings_apply(&s, &c, &failure), 0);
@@ -494,6 +515,9 @@ static void test_effects(void **state)
         assert_string_equal(c.cpu_affinity, "0,2-3");
         assert_true(c.oom_score_adjust_set && c.oom_score_adjust == -7);
         assert_string_equal(c.custom_mounts[0].origin, "a.nspawn:13: Bind=/a:/b");
+        assert_int_equal(strv_length(c.properties), 3);
+        assert_string_equal(c.properties[1], "IOReadBandwidthMax=/dev/sda 5M");
+        assert_string_equal(c.properties[2], "MemoryMax=20%");
 }
 
 /* The file's network does not bring CAP_NET_ADMIN where the command line chose capabilities. */

@@ -343,6 +343,14 @@ static int find_row(const char *name, size_t n)
         return -ENOENT;
 }
 
+int property_from_key(const char *name)
+{
+        int row = find_row(name, strlen(name));
+
+        /* Names and other words about a unit are not a matter of resources. */
+        return row == PROPERTY_DESCRIPTION ? -ENOENT : row;
+}
+
 static int fail_unknown(const char *assignment, struct failure *failure)
 {
         struct strbuf names CLEANUP_STRBUF = STRBUF_NULL;

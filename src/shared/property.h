@@ -77,6 +77,12 @@ const struct property *property_set_find(const struct property_set *set, enum pr
 /* "MemoryMax" */
 const char *property_name(enum property_id id);
 
+/*
+ * The property that @name is, as a number of enum property_id, if it may be a key of a settings file:
+ * all that limit or count resources. -ENOENT: none. Pure.
+ */
+int property_from_key(const char *name);
+
 /* The controller (CGROUP_*) that it needs; 0: none. */
 unsigned property_controller(enum property_id id);
 

@@ -245,9 +245,24 @@ static void test_majors(void **state)
         assert_null(proc_devices_name("", 'c', 8));
 }
 
+static void test_every_property_is_a_key(void **state)
+{
+        (void) state;
+        for (int i = 0; i < N_PROPERTIES; i++) {
+                const char *name = property_name((enum property_id) i);
+
+                assert_int_equal(property_from_key(name), i == PROPERTY_DESCRIPTION ? -ENOENT : i);
+        }
+        assert_int_equal(property_from_key(""), -ENOENT);
+        assert_int_equal(property_from_key("Memory"), -ENOENT);
+        assert_int_equal(property_from_key("MemoryMaxX"), -ENOENT);
+        assert_int_equal(property_from_key("memorymax"), -ENOENT);
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_every_property_is_a_key),
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_repeated),
                 cmocka_unit_test(test_expected_is_whole_pages),

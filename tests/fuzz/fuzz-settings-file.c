@@ -12,8 +12,6 @@
 
 #define PATH "/srv/web.nspawn"
 
-static const char *const sections[] = { "Exec", "Files", "Network", NULL };
-
 static void check_lines(const struct settings_file *file, const char *bytes, size_t size)
 {
         size_t max = 1, known;
@@ -28,9 +26,10 @@ static void check_lines(const struct settings_file *file, const char *bytes, siz
                 FUZZ_CHECK(i == 0 || line->number > line[-1].number);
                 if (line->kind != LINE_ASSIGNMENT)
                         continue;
-                for (known = 0; sections[known] && line->section != sections[known]; known++)
+                for (known = 0;
+                     settings_sections[known] && line->section != settings_sections[known]; known++)
                         ;
-                FUZZ_CHECK(sections[known]);
+                FUZZ_CHECK(settings_sections[known]);
                 FUZZ_CHECK(*line->key && !strchr(line->key, '=') && utf8_is_valid(line->key));
                 FUZZ_CHECK(utf8_is_valid(line->value) && !strpbrk(line->value, "\r\n"));
         }
@@ -54,8 +53,8 @@ static void parse_again(const struct settings_file *file)
         }
         if (text.length > SETTINGS_FILE_MAX)
                 return;
-        FUZZ_CHECK(settings_file_parse("again", strbuf_text(&text), text.length, sections, &again,
-                                       &failure) == 0);
+        FUZZ_CHECK(settings_file_parse("again", strbuf_text(&text), text.length, settings_sections,
+                                       &again, &failure) == 0);
         for (size_t i = 0; i < file->n; i++) {
                 const struct settings_line *line = &file->lines[i];
 
@@ -112,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= (size_t) (bytes - text);
         log_set_level(LOG_LEVEL_ERROR);
         opterr = 0;
-        r = settings_file_parse(PATH, bytes, size, sections, &file, &failure);
+        r = settings_file_parse(PATH, bytes, size, settings_sections, &file, &failure);
         fuzz_check_failure(r, &failure);
         if (r < 0) {
                 FUZZ_CHECK(file.n == 0 && !file.text && strstr(failure.text, PATH));

@@ -200,6 +200,12 @@ Bridge=br0
 Zone=z
 NamespacePath=/proc/1/ns/net
 Port=80
+[Resources]
+TasksMax=2
+DeviceAllow=/dev/mem rw
+DevicePolicy=auto
+[Lifecycle]
+StopTimeout=1
 """
 
 LOOK = """cat /proc/mounts | cut -d' ' -f1-3 | grep -v tmp/nspawn; grep -E '^(Cap|Seccomp)' /proc/self/status
@@ -303,6 +309,83 @@ def test_key(busybox, section, line, script, expected):
     assert out == expected or re.match(expected, out)
 
 
+# [Resources] ---------------------------------------------------------------------------------
+
+def resources(tree, text, script, *args):
+    """The output of a script in a machine with such a section."""
+    return inside(tree, f"[Resources]\n{text}\n", "sh", "-c", script, args=args)
+
+
+# Opened for writing it needs no capability.
+OPEN_KMSG = "mknod /dev/kmsg c 1 11 2>/dev/null && (: >/dev/kmsg) 2>/dev/null && echo yes || echo no"
+OPEN_NULL = "(: </dev/null) 2>/dev/null && echo yes || echo no"
+
+
+@pytest.mark.ours
+@pytest.mark.limits
+@pytest.mark.parametrize("text, script, args, expected", [
+    ("DeviceAllow=/dev/kmsg rwm", OPEN_KMSG, [], "yes"),
+    ("DeviceAllow=/dev/kmsg rm", OPEN_KMSG, [], "no"),
+    ("DeviceAllow=/dev/kmsg rwm\nDeviceAllow=", OPEN_KMSG, [], "no"),
+    ("DeviceAllow=/dev/kmsg rwm", OPEN_KMSG, ["--property=DeviceAllow=/dev/null r"], "no"),
+    ("DeviceAllow=/dev/kmsg rwm", OPEN_KMSG, ["--property=DevicePolicy=closed"], "yes"),
+    ("DevicePolicy=strict", OPEN_NULL, [], "no"),
+    ("DevicePolicy=strict", OPEN_NULL, ["--property=DevicePolicy=closed"], "yes"),
+    ("DevicePolicy=strict", OPEN_NULL, ["--property=DevicePolicy=closed", "--settings=override"], "no"),
+])
+def test_devices_of_a_file(busybox, text, script, args, expected):
+    if "kmsg" in script and not os.path.exists("/dev/kmsg"):
+        pytest.skip("the host has no /dev/kmsg")
+    assert lines_of(resources(busybox, text, script, *args))[-1] == expected
+
+
+GROUP = ("MemoryMax=1G\nMemoryHigh=512M\nTasksMax=77\nCPUWeight=55\nCPUQuota=150%\nTasksMax=\nTasksMax=66",
+         {"memory.max": str(1 << 30), "memory.high": str(512 << 20), "pids.max": "66", "cpu.weight": "55",
+          "cpu.max": "150000 100000"})
+
+
+@pytest.mark.ours
+@pytest.mark.limits
+def test_limits_of_a_file(busybox):
+    """What the file says is in the group's own files, also where systemd makes the group."""
+    text, expected = GROUP
+    name = f"{harness.TAG}res"
+    offered = harness.read(harness.cgroup2_mount() / "cgroup.controllers").split()
+    if not {"cpu", "memory", "pids"} <= set(offered):
+        pytest.skip("the host's cgroup2 has not all of cpu, memory and pids")
+    with settings_file(RUN / f"{name}.nspawn", f"[Resources]\n{text}\n"):
+        process = harness.start("-M", name, "--property=MemoryHigh=256M", "-D", busybox, "sh", "-c", "echo up; read x",
+                                stdin=harness.subprocess.PIPE)
+        try:
+            assert process.stdout.readline().strip() == "up"
+            group = harness.cgroup2_mount() / "machine.slice" / f"machine-{name}.scope"
+            found = {file: harness.read(group / file).strip() for file in expected}
+        finally:
+            harness.stop(process)
+    assert found == {**expected, "memory.high": str(256 << 20)}
+
+
+@pytest.mark.ours
+def test_resources_without_a_group_of_their_own(busybox, cgroup):
+    """Each limit that is lost is named, and what is wrong in the file is found all the same."""
+    with settings_file(RUN / f"{busybox.name}.nspawn", "[Resources]\nMemoryMax=1G\nTasksMax=5\nIOWeight=0\n"):
+        result = run("-D", busybox, "true", keep_unit=True, cgroup=cgroup)
+    assert output_of(result) == ""
+    assert "MemoryMax=1G, TasksMax=5" in result.stderr and "--keep-unit" in result.stderr
+    assert f"{busybox.name}.nspawn:4: IOWeight=0" in result.stderr
+
+
+@pytest.mark.ours
+def test_resources_that_the_host_lacks(busybox):
+    """A limit that cannot be kept ends the start, as on the command line."""
+    offered = harness.read(harness.cgroup2_mount() / "cgroup.controllers").split()
+    if "memory" in offered:
+        pytest.skip("the host's cgroup2 has the controller 'memory'")
+    with settings_file(RUN / f"{busybox.name}.nspawn", "[Resources]\nMemoryMax=1G\n"):
+        result = run("-D", busybox, "true")
+    assert result.returncode == 1 and "MemoryMax= needs the cgroup2 controller 'memory'" in result.stderr
+
+
 BAD = [
     ("Exec", "Boot=maybe"), ("Exec", "ProcessTwo="), ("Exec", "Environment=1x=2"),
     ("Exec", "Parameters='a"), ("Exec", "User=a:b"), ("Exec", "WorkingDirectory=usr"),
@@ -315,7 +398,9 @@ BAD = [
     ("Exec", "SystemCallFilter=" + 200 * "x"),
     ("Exec", "CPUAffinity=x"), ("Exec", "OOMScoreAdjust=1001"), ("Exec", "Personality=vax"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
-    ("Unknown", "User=a"),
+    ("Unknown", "User=a"), ("Resources", "MemoryMax=lots"), ("Resources", "TasksMax=0"),
+    ("Resources", "CPUQuota=1"), ("Resources", "DeviceAllow=/etc/passwd r"), ("Resources", "Description=x"),
+    ("Resources", "NoSuchThing=1"), ("Lifecycle", "StopTimeout=never"),
 ]
 
 
