@@ -138,6 +138,8 @@ def check_manual_of_keys(rows):
         if match := re.match(r"\.\w+ ([A-Z]\w*)=", text):
             place = re.search(r"SECTION \[(\w+)\]", section)
             key = (place[1].capitalize() if place else inner, re.sub("^Limit[A-Z]+$", "Limit*", match[1]))
+            if key[0] == "Resources":
+                key = ("Resources", "*")  # check-manual.sh compares them with the properties
             (later if "NOT BUILT" in section else built).add(key)
     for row in rows:
         key = (row.section, row.key)
