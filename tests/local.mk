@@ -30,6 +30,7 @@ EXTRA_DIST += \
 	%D%/system/test_settings.py \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
+	%D%/system/test_time.py \
 	%D%/system/test_userns.py \
 	%D%/system/test_walk.py \
 	%D%/system/test_witness.py \
@@ -84,6 +85,7 @@ EXTRA_DIST += \
 	%D%/plan/settings-override.args %D%/plan/settings-override.expected %D%/plan/settings-override.nspawn \
 	%D%/plan/settings-planned.args %D%/plan/settings-planned.expected %D%/plan/settings-planned.nspawn \
 	%D%/plan/settings-trusted.args %D%/plan/settings-trusted.expected %D%/plan/settings-trusted.nspawn \
+	%D%/plan/time.args %D%/plan/time.expected \
 	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \

@@ -23,7 +23,8 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/siphash.c %D%/siphash.h \
 	%D%/strbuf.c %D%/strbuf.h \
 	%D%/strv.c %D%/strv.h \
-	%D%/terminal.c %D%/terminal.h
+	%D%/terminal.c %D%/terminal.h \
+	%D%/time-namespace.c %D%/time-namespace.h
 
 if HAVE_CMOCKA
 basic_tests = \

@@ -32,6 +32,7 @@
 #include "basic/siphash.h"
 #include "basic/strbuf.h"
 #include "basic/strv.h"
+#include "basic/time-namespace.h"
 
 /* ---- help for the tests ------------------------------------------------------------------ */
 
@@ -1497,9 +1498,33 @@ static void test_capture(void **state)
         assert_int_equal(count_fds(), before);
 }
 
+static void test_time_offsets(void **state)
+{
+        static const struct {
+                struct clock_readings begin;
+                const char *text;
+        } rows[] = {
+                { { { 0, 0 }, { 0, 0 } }, "monotonic 0 0\nboottime 0 0\n" },
+                { { { 5, 0 }, { 7, 0 } }, "monotonic -5 0\nboottime -7 0\n" },
+                { { { 0, 1 }, { 1, 999999999 } }, "monotonic -1 999999999\nboottime -2 1\n" },
+                { { { 99, 250000000 }, { 100, 500000000 } },
+                  "monotonic -100 750000000\nboottime -101 500000000\n" },
+                { { { INT64_MAX - 1, 999999999 }, { INT64_MAX - 1, 1 } },
+                  "monotonic -9223372036854775807 1\nboottime -9223372036854775807 999999999\n" },
+        };
+        char text[TIME_OFFSETS_TEXT_SIZE];
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                time_namespace_offsets(&rows[i].begin, text);
+                assert_string_equal(text, rows[i].text);
+        }
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_time_offsets),
                 cmocka_unit_test(test_ulong),
                 cmocka_unit_test(test_long),
                 cmocka_unit_test(test_boolean),

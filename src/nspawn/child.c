@@ -8,6 +8,7 @@
  *      cgroup     the host's, until "enter a cgroup namespace"
  *      network    own with --private-network, else the host's
  *      user       own with --private-users=, without ids until MSG_NAMESPACES
+ *      time       the host's, until "time namespace"
  *
  * The order of the steps is the table at the end; each row says why it is where it is.
  */
@@ -79,6 +80,19 @@ static int receive(struct child *c, enum message_type want, int *fds, size_t max
         if (r == -EPIPE)
                 _exit(EXIT_FAILURE);
         return r < 0 ? child_failed(c, r, "hear from the supervisor") : 0;
+}
+
+static int step_time_namespace(struct child *c)
+{
+        const char *what = NULL;
+        int r = c->plan->private_time ? time_namespace_enter_new(&c->in->begin, &what) : 0;
+
+        return r < 0 ? failure_set(&c->failure, r, "Cannot %s: %s.%s --time=host does without.",
+                                   what, error_text(r),
+                                   r == -ENOSPC  ? " Raise /proc/sys/user/max_time_namespaces."
+                                   : r == -EPERM ? " A sandbox or security module forbids it."
+                                                 : "")
+                     : 0;
 }
 
 static int step_wait_for_namespaces(struct child *c)
@@ -524,6 +538,7 @@ struct step {
 /* As the first process, and with all its privileges. */
 static const struct step set_up_steps[] = {
         { step_die_with_supervisor },
+        { step_time_namespace },      /* our files in /proc are ours until the ids change */
         { step_wait_for_namespaces }, /* before anything that needs an id or the final cgroup */
         { step_become_root },
         { step_cgroup_namespace }, /* its root is the group that we are in now; before cgroup2 */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "basic/time-namespace.h"
 #include "nspawn/mount-run.h"
 #include "nspawn/plan.h"
 
@@ -10,8 +11,9 @@ struct child_inputs {
         struct mount_run *mounts;
         const struct seccomp_program *filter;
         int channel_fd;
-        bool wait_for_namespaces; /* MSG_NAMESPACES will come */
-        int console_fd;           /* becomes the standard streams; -1: the caller's are kept */
+        struct clock_readings begin; /* with a time of its own: before it was born */
+        bool wait_for_namespaces;    /* MSG_NAMESPACES will come */
+        int console_fd;              /* becomes the standard streams; -1: the caller's are kept */
         char **host_argv, **host_environment; /* ours, as the kernel placed them */
 };
 

@@ -42,6 +42,12 @@ enum console_mode {
         CONSOLE_AUTOPIPE,
 };
 
+enum time_mode {
+        TIME_AUTO, /* private for a system, where the kernel can */
+        TIME_HOST,
+        TIME_PRIVATE,
+};
+
 enum register_mode { REGISTER_AUTO, REGISTER_YES, REGISTER_NO };
 
 /* Which changes are forgotten at the end. */
@@ -106,6 +112,7 @@ struct container_config {
         int kill_signal;          /* 0: none was asked for */
         uint64_t stop_timeout_us; /* UINT64_MAX: no limit; 0: none was asked for */
         bool notify_ready;
+        enum time_mode time_mode;
 
         char *hostname;
         struct id128 uuid;

@@ -36,6 +36,12 @@ void tree_facts_done(struct tree_facts *facts)
         facts->fd = fd_close(facts->fd);
 }
 
+static bool wants_time(const struct container_config *c)
+{
+        return c->time_mode == TIME_PRIVATE ||
+               (c->time_mode == TIME_AUTO && c->start_mode == START_BOOT);
+}
+
 static void read_nodes(struct host_facts *facts)
 {
         /* The first six are on every host, with numbers that never change (kernel's
@@ -162,6 +168,9 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
                 .host = host_detect(),
                 .user_namespaces = c->userns_mode == USERNS_NO ||
                                    access("/proc/self/ns/user", F_OK) == 0 || errno != ENOENT,
+                .time_namespaces =
+                        wants_time(c) &&
+                        (access("/proc/self/timens_offsets", F_OK) == 0 || errno != ENOENT),
                 .stdin_is_terminal = isatty(STDIN_FILENO),
                 .stdout_is_terminal = isatty(STDOUT_FILENO),
                 .term = getenv("TERM"),

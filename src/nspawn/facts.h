@@ -44,6 +44,7 @@ struct host_facts {
         enum localtime_kind localtime;
         char *localtime_zone; /* "Europe/Berlin", if the link leads into the zone database */
         char *cpus;           /* that are online, as a list; NULL: nobody asked, or unknown */
+        bool time_namespaces; /* the kernel has them; looked at only when one is wanted */
 };
 
 /* What is at the source of a bind mount; device nodes need a rule of the device policy. */

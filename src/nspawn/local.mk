@@ -19,6 +19,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/protocol.h \
 	%D%/setters.c %D%/setters.h %D%/setters-mounts.c %D%/setters-payload.c \
 	%D%/setters-rootfs.c \
+	%D%/setters-life.c \
 	%D%/settings-file.c %D%/settings-file.h \
 	%D%/settings-load.c %D%/settings-load.h \
 	%D%/settings-merge.c \

@@ -99,6 +99,8 @@ const struct option_row option_rows[] = {
           set_kill_signal, 0, "What asks the first process to shut down" },
         { "stop-timeout", 0, TAKES_VALUE, "TIME", "Lifecycle", "StopTimeout", RESETS | TRUSTED, GROUP_NONE,
           set_stop_timeout, 0, "How long a shutdown may take; default 90s with --boot, else 10s" },
+        { "time", 0, TAKES_VALUE, "MODE", "Lifecycle", "Time", RESETS, GROUP_NONE, set_time, 0,
+          "Whose uptime is seen inside: host, private; auto is private with --boot" },
         { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", RESETS, GROUP_NOTIFY_READY,
           set_boolean, AT(notify_ready), "Ready only when the first process says so" },
         { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", RESETS | PLANNED, .help =

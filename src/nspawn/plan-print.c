@@ -161,10 +161,13 @@ static void print_namespaces(struct printer *p, const struct container_plan *pla
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if ((plan->namespaces | CLONE_NEWCGROUP) & names[i].flag)
                         strbuf_addf(&text, "%s%s", text.length ? " " : "", names[i].name);
+        if (plan->private_time)
+                strbuf_add(&text, " time");
         print_string(p, "namespaces", strbuf_text(&text));
         print_string(p, "network",
                      plan->namespaces & CLONE_NEWNET ? "private, with just a loopback"
                                                      : "the host's");
+        print_string(p, "uptime", plan->private_time ? "the machine's own" : "the host's");
 }
 
 static void print_stop_timeout(struct printer *p, uint64_t us)

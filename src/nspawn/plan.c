@@ -313,6 +313,10 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "
                                    "--private-users=, or use another kernel.");
+        if (in->config->time_mode == TIME_PRIVATE && !in->host->time_namespaces)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "This kernel has no time namespaces (CONFIG_TIME_NS). Leave out "
+                                   "--time=private, or use another kernel.");
         return 0;
 }
 
@@ -455,6 +459,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,
                 .ownership = decide_ownership(c, in->ids->user_namespace),
+                /* The fact is there only for those who want it. */
+                .private_time = c->time_mode != TIME_HOST && in->host->time_namespaces,
                 .capabilities = decide_capabilities(c, in->ids),
                 .etc = etc_plan_build(c, in->host, in->tree),
                 .register_mode = c->register_mode,

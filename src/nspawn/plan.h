@@ -38,7 +38,8 @@ struct container_plan {
         bool user_namespace;
         struct idmap idmap;
         enum ownership ownership; /* auto: map where the file system can, else chown */
-        uint64_t namespaces;      /* CLONE_NEW* */
+        bool private_time;        /* uptime begins with the machine: a time namespace */
+        uint64_t namespaces;      /* CLONE_NEW*, those that it is born in */
         uint64_t capabilities;
         char **filter_terms; /* of .filter */
         struct seccomp_spec filter;

@@ -53,6 +53,9 @@ setting_apply_fn set_personality;
 /* ---- setters-rootfs.c ---- */
 setting_apply_fn set_volatile;
 
+/* ---- setters-life.c ---- */
+setting_apply_fn set_time;
+
 /* ---- for other setters ---- */
 
 /* The field of the row. */

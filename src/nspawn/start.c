@@ -27,6 +27,7 @@ struct start {
         struct mount_run mounts;
         struct seccomp_program filter;
         int child_channel_fd;
+        struct clock_readings begin; /* of the machine's own time, if it has one */
         char **host_argv, **host_environment;
         /* Ids or the cgroup are given to the first process after its birth, so it has to wait.
          * Decided before that: the cgroup is known to both sides later. */
@@ -182,6 +183,7 @@ static _Noreturn void become_child(struct start *s)
                 .mounts = &s->mounts,
                 .filter = &s->filter,
                 .channel_fd = s->child_channel_fd,
+                .begin = s->begin,
                 .wait_for_namespaces = s->namespaces_take_work,
                 .console_fd = s->container->console.slave,
                 .host_argv = s->host_argv,
@@ -201,6 +203,9 @@ static int clone_child(struct start *s, struct failure *failure)
 
         if (r < 0)
                 return failure_set(failure, r, "Cannot make a channel: %s.", error_text(r));
+        r = s->plan->private_time ? clock_readings_take(&s->begin) : 0;
+        if (r < 0)
+                return failure_set(failure, r, "Cannot read the clocks: %s.", error_text(r));
         s->namespaces_take_work = s->plan->user_namespace || c->scope.payload_fd < 0;
         c->leader = process_clone(s->plan->namespaces, c->scope.payload_fd, &c->leader_pidfd);
         if (c->leader == 0)

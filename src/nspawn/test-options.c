@@ -367,6 +367,9 @@ static char *describe(const struct container_config *c, size_t field)
         case offsetof(struct container_config, kill_signal):
                 strbuf_addf(&b, "%d", c->kill_signal);
                 break;
+        case offsetof(struct container_config, time_mode):
+                strbuf_addf(&b, "%d", (int) c->time_mode);
+                break;
         case offsetof(struct container_config, stop_timeout_us):
                 strbuf_addf(&b, "%llu", (unsigned long long) c->stop_timeout_us);
                 break;
@@ -506,6 +509,9 @@ static void test_good_values(void **state)
                 { "--kill-signal=RTMIN+3", OTHER(kill_signal), "37" },
                 { "", OTHER(stop_timeout_us), "0" },
                 { "--stop-timeout=5", OTHER(stop_timeout_us), "5000000" },
+                { "--time=host", OTHER(time_mode), "1" },
+                { "--time=private", OTHER(time_mode), "2" },
+                { "--time=private|--time=auto", OTHER(time_mode), "0" },
                 { "--stop-timeout=1min 30s", OTHER(stop_timeout_us), "90000000" },
                 { "--stop-timeout=infinity", OTHER(stop_timeout_us), "18446744073709551615" },
                 { "--notify-ready=yes", BOOLEAN(notify_ready), "yes" },
@@ -679,6 +685,8 @@ static void test_bad_values(void **state)
                 { "--kill-signal=0", -EINVAL, "SIGTERM" },
                 { "--kill-signal=65", -EINVAL, "SIGTERM" },
                 { "--stop-timeout=", -EINVAL, "1min 30s" },
+                { "--time=", -EINVAL, "private" },
+                { "--time=yes", -EINVAL, "'--time=yes'" },
                 { "--stop-timeout=0", -EINVAL, "1min 30s" },
                 { "--stop-timeout=-1", -EINVAL, "1min 30s" },
                 { "--stop-timeout=never", -EINVAL, "'--stop-timeout=never'" },

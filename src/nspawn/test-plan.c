@@ -547,6 +547,8 @@ static void test_refusals(void **state)
                 { "--private-users=5", no_userns, -EOPNOTSUPP, "user namespaces" },
                 { "", no_userns, 0, NULL },
                 { "-U", no_userns_and_no_ids, 0, NULL },
+                { "--time=private", NULL, -EOPNOTSUPP, "--time=private" },
+                { "-b|--time=host", NULL, 0, NULL },
                 { "--property=MemoryMax=x", NULL, -EINVAL, "MemoryMax" },
                 { "--property=NoSuchThing=1", NULL, -EINVAL, "NoSuchThing" },
                 { "--ambient-capability=CAP_CHOWN", NULL, 0, NULL },
@@ -573,6 +575,35 @@ static void test_refusals(void **state)
                         assert_non_null(strstr(w.failure.text, rows[i].words));
                         assert_null(w.plan.machine); /* nothing changes on failure */
                 }
+        }
+}
+
+static void test_time(void **state)
+{
+        static const struct {
+                const char *line;
+                bool kernel, expected;
+        } rows[] = {
+                { "-b", true, true },
+                { "-b", false, false },
+                { "-b|--time=host", true, false },
+                { "-b|--time=auto", true, true },
+                { "true", false, false },
+                { "--time=private", true, true },
+                { "-a|--time=private|true", true, true },
+                { "-b|-U|--time=private", true, true },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.host.time_namespaces = rows[i].kernel;
+                build(&w);
+                if (w.plan.private_time != rows[i].expected)
+                        fail_msg("'%s'", rows[i].line);
+                /* The first process makes it, not the clone, which would start its clocks. */
+                assert_false(w.plan.namespaces & 0x80);
         }
 }
 
@@ -1456,6 +1487,7 @@ int main(void)
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_namespaces),
+                cmocka_unit_test(test_time),
                 cmocka_unit_test(test_scope),
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_bound_devices),

@@ -399,6 +399,11 @@ static const struct merge_row merge_rows[] = {
         { "", "[Resources]\nMemoryMax=1G\n", BESIDE | TRUSTED, "**=MemoryMax=1G", NULL },
         { "--stop-timeout=5", "[Lifecycle]\nStopTimeout=7\n", OVERRIDE, "*StopTimeout=7", NULL },
         { "", "[Lifecycle]\nStopTimeout=7\n", BESIDE, "", "not trusted" },
+        { "", "[Lifecycle]\nTime=host\n", BESIDE, "*Time=host", NULL },
+        { "--time=private", "[Lifecycle]\nTime=host\n", YES, "--time=private", NULL },
+        { "--time=private", "[Lifecycle]\nTime=host\n", OVERRIDE, "*Time=host", NULL },
+        { "", "[Lifecycle]\nTime=host\nTime=\n", YES, "", NULL },
+        { "", "[Lifecycle]\nTime=mine\n", YES, "", "a.nspawn:2: Time=mine" },
         /* How to start. */
         { "", "[Exec]\nBoot=yes\n", YES, "*Boot=yes", NULL },
         { "", "[Exec]\nBoot=maybe\n", YES, "", "yes or no" },

@@ -15,6 +15,7 @@ BAD_VALUES = [
     "--tmpfs=relative", "--tmpfs=",
     "--setenv=1x=3", "--setenv==x", "-E=", "-E 1", "--setenv=",
     "--kill-signal=NOSUCH", "--kill-signal=9999", "--kill-signal=0", "--kill-signal=-1",
+    "--time=never", "--time=",
     "--notify-ready=maybe", "--notify-ready=2",
     "--uuid=xyz", "--uuid=00000000000000000000000000000000", "--uuid=123",
     "--hostname=-bad-", "--hostname=a..b", "--hostname=under_score!", "--hostname=" + 65 * "x",

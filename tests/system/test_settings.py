@@ -401,6 +401,7 @@ BAD = [
     ("Unknown", "User=a"), ("Resources", "MemoryMax=lots"), ("Resources", "TasksMax=0"),
     ("Resources", "CPUQuota=1"), ("Resources", "DeviceAllow=/etc/passwd r"), ("Resources", "Description=x"),
     ("Resources", "NoSuchThing=1"), ("Lifecycle", "StopTimeout=never"),
+    ("Lifecycle", "Time=never"),
 ]
 
 
