@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	%D%/system/test_faults.py \
 	%D%/system/test_limits.py \
 	%D%/system/test_nesting.py \
+	%D%/system/test_old_guests.py \
 	%D%/system/test_options.py \
 	%D%/system/test_payload.py \
 	%D%/system/test_rootfs.py \

@@ -4,7 +4,8 @@
 #include "basic/macro.h"
 
 /*
- * Control groups, version 2 (cgroups(7)). A hierarchy of version 1 is never written to; on a host
+ * Control groups, version 2 (cgroups(7)). A hierarchy of version 1 is never written to (but see
+ * shared/host-named.h); on a host
  * that has both (hybrid), the cgroup2 mount may offer few controllers or none.
  * A group is named by the descriptor of its directory, or by an absolute path.
  */

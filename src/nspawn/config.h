@@ -60,6 +60,13 @@ enum volatile_mode {
 
 enum api_vfs_mode { API_VFS_PROTECTED, API_VFS_WRITABLE, API_VFS_NETWORK };
 
+/* Which control groups the payload sees. */
+enum cgroups_mode {
+        CGROUPS_AUTO, /* as the init of the tree needs them */
+        CGROUPS_UNIFIED,
+        CGROUPS_NAMED, /* the hierarchy "name=systemd" of version 1, without controllers */
+};
+
 enum custom_mount_type { CUSTOM_BIND, CUSTOM_TMPFS };
 
 enum bind_idmap {
@@ -153,6 +160,7 @@ struct container_config {
         bool check_os_release;
         bool system_call_filter_off;
         enum api_vfs_mode api_vfs;
+        enum cgroups_mode cgroups;
         unsigned n_listen_fds; /* sockets passed on, from number 3 (sd_listen_fds(3)) */
         char *service;         /* name towards the guest and the registry */
 };

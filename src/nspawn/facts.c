@@ -18,6 +18,7 @@
 #include "basic/log.h"
 #include "basic/root.h"
 #include "basic/strv.h"
+#include "nspawn/old-systemd.h"
 
 #define OS_RELEASE_MAX 8192 /* of which the fields that matter are at the top */
 
@@ -296,6 +297,10 @@ static int read_content(const struct container_config *c, struct tree_facts *fac
         if (r < 0)
                 return r;
         facts->has_os_release = r > 0;
+        r = c->start_mode == START_BOOT ? tree_has_old_systemd(facts->fd) : 0;
+        if (r < 0)
+                return r;
+        facts->has_old_systemd = r > 0;
         r = tree_has_zone(facts->fd, zone);
         if (r < 0)
                 return r;

@@ -65,7 +65,8 @@ struct tree_facts {
         bool bin_is_directory; /* this and the next are looked at only for a volatile root */
         unsigned usr_folders;  /* which of merged_usr_names are in /usr, a bit for each */
         bool has_os_release;
-        bool has_host_zone; /* the host's time zone exists inside */
+        bool has_old_systemd; /* that needs control groups of version 1 */
+        bool has_host_zone;   /* the host's time zone exists inside */
         bool machine_id_set;
         struct id128 machine_id;
 };

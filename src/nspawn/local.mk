@@ -14,6 +14,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/mount-plan.c %D%/mount-plan.h \
 	%D%/mount-run.c %D%/mount-run.h \
 	%D%/notify.c %D%/notify.h \
+	%D%/old-systemd.c %D%/old-systemd.h \
 	%D%/options.c %D%/options.h \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \

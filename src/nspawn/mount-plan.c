@@ -347,6 +347,38 @@ static void plan_sys(struct builder *b)
         add_directory(b, op, "fs/cgroup", 0555);
 }
 
+/* What an old systemd expects: a folder for hierarchies, and its own one in it. Its limits are out of
+ * its sight. */
+static void plan_old_cgroups(struct builder *b)
+{
+        size_t op;
+
+        if (!b->choices->named_hierarchy)
+                return;
+        op = add_tmpfs(b, "/sys/fs/cgroup", "mode=0755,size=4m,nr_inodes=1k", LOCKED_DOWN,
+                       "an init that needs control groups of version 1");
+        if (op < b->plan.n_ops)
+                b->plan.ops[op].flags = MOUNT_OWN_TARGET;
+        add_directory(b, op, "systemd", 0555);
+}
+
+static void plan_cgroups(struct builder *b)
+{
+        bool named = b->choices->named_hierarchy;
+
+        add_op(b, &(struct mount_op){
+                          .phase = PHASE_INSIDE,
+                          .kind = MOUNT_NEW,
+                          .flags = MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
+                          .attributes = LOCKED_DOWN,
+                          .type = named ? "cgroup" : "cgroup2",
+                          .source = (char *) "cgroup",
+                          .target = (char *) (named ? "/sys/fs/cgroup/systemd" : "/sys/fs/cgroup"),
+                          .options = (char *) (named ? "none,name=systemd" : NULL),
+                          .why = (char *) (named ? "an init that needs control groups of version 1"
+                                                 : "default") });
+}
+
 /* The pieces of sysfs, once the network namespace is there to make one for. */
 static void plan_sys_parts(struct builder *b)
 {
@@ -733,14 +765,7 @@ static void plan_inside(struct builder *b)
                                       .source = (char *) "mqueue",
                                       .target = (char *) "/dev/mqueue",
                                       .why = (char *) "default" });
-        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
-                                      .kind = MOUNT_NEW,
-                                      .flags = MOUNT_OWN_TARGET | MOUNT_AT_ONCE,
-                                      .attributes = LOCKED_DOWN,
-                                      .type = "cgroup2",
-                                      .source = (char *) "cgroup",
-                                      .target = (char *) "/sys/fs/cgroup",
-                                      .why = (char *) "default" });
+        plan_cgroups(b);
         add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
                                       .kind = MOUNT_BIND_INSIDE,
                                       .flags = MOUNT_INHERITS | MOUNT_OWN_TARGET,
@@ -789,6 +814,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
                                .options = (char *) "mode=01777,size=10%,nr_inodes=400k",
                                .why = (char *) "default" });
         plan_sys(&b);
+        plan_old_cgroups(&b);
         plan_dev(&b);
         plan_run(&b);
         plan_custom(&b, false);

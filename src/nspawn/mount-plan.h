@@ -89,10 +89,11 @@ struct mount_choices {
         const char *service;
         struct id128 uuid, boot_id;
         bool user_namespace;
-        bool map_root;     /* the tree is mounted with the container's id map */
-        uint32_t uid_base; /* owner of what is made for the container: its root */
-        uint32_t tty_gid;  /* group of terminals, as the host numbers it */
-        bool pty;          /* a console terminal exists */
+        bool map_root;        /* the tree is mounted with the container's id map */
+        uint32_t uid_base;    /* owner of what is made for the container: its root */
+        uint32_t tty_gid;     /* group of terminals, as the host numbers it */
+        bool named_hierarchy; /* in place of cgroup2 */
+        bool pty;             /* a console terminal exists */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
 };
 

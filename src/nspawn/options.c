@@ -442,6 +442,25 @@ static void read_listen_fds(struct container_config *c)
                 c->n_listen_fds++;
 }
 
+static int read_cgroups(struct container_config *c, struct failure *failure)
+{
+        static const char *const names[] = { "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY",
+                                             "UNIFIED_CGROUP_HIERARCHY" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                bool unified = true;
+                int r;
+
+                if (!getenv(names[i]))
+                        continue;
+                r = environment_boolean(names[i], &unified, failure);
+                if (r >= 0)
+                        c->cgroups = unified ? CGROUPS_UNIFIED : CGROUPS_NAMED;
+                return r;
+        }
+        return 0;
+}
+
 int settings_apply_environment(struct container_config *c, struct failure *failure)
 {
         const char *api = getenv("SYSTEMD_NSPAWN_API_VFS_WRITABLE");
@@ -456,6 +475,8 @@ int settings_apply_environment(struct container_config *c, struct failure *failu
                                         failure);
         if (r >= 0)
                 r = environment_boolean("SYSTEMD_SECCOMP", &filter, failure);
+        if (r >= 0)
+                r = read_cgroups(c, failure);
         if (r < 0)
                 return r;
         c->system_call_filter_off = !filter;

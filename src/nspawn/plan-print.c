@@ -167,7 +167,8 @@ static void print_namespaces(struct printer *p, const struct container_plan *pla
         print_string(p, "network",
                      plan->namespaces & CLONE_NEWNET ? "private, with just a loopback"
                                                      : "the host's");
-        print_string(p, "uptime", plan->private_time ? "the machine's own" : "the host's");
+        if (plan->private_time)
+                print_string(p, "uptime", "the machine's own");
 }
 
 static void print_stop_timeout(struct printer *p, uint64_t us)
@@ -314,6 +315,8 @@ static void print_scope(struct printer *p, const struct container_plan *plan)
 
         scope_describe(plan->host, &plan->scope, &text);
         print_lines(p, "cgroup", strbuf_text(&text));
+        if (plan->named_hierarchy)
+                print_string(p, "cgroup-version-1", "name=systemd");
         print_string(p, "register", modes[plan->register_mode]);
 }
 

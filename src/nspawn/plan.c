@@ -383,6 +383,7 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                             (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
                 .uid_base = plan->idmap.base,
                 .tty_gid = tty_gid(plan),
+                .named_hierarchy = plan->named_hierarchy,
                 .pty = plan->console != CONSOLE_PIPE,
                 .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
                 .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
@@ -459,7 +460,9 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .user_namespace = in->ids->user_namespace,
                 .idmap = in->ids->map,
                 .ownership = decide_ownership(c, in->ids->user_namespace),
-                /* The fact is there only for those who want it. */
+                /* These facts are there only for those who want them. */
+                .named_hierarchy = c->cgroups == CGROUPS_NAMED ||
+                                   (c->cgroups == CGROUPS_AUTO && in->tree->has_old_systemd),
                 .private_time = c->time_mode != TIME_HOST && in->host->time_namespaces,
                 .capabilities = decide_capabilities(c, in->ids),
                 .etc = etc_plan_build(c, in->host, in->tree),

@@ -38,6 +38,7 @@ struct container_plan {
         bool user_namespace;
         struct idmap idmap;
         enum ownership ownership; /* auto: map where the file system can, else chown */
+        bool named_hierarchy;     /* version 1 of control groups, for an old systemd */
         bool private_time;        /* uptime begins with the machine: a time namespace */
         uint64_t namespaces;      /* CLONE_NEW*, those that it is born in */
         uint64_t capabilities;

@@ -63,6 +63,7 @@ static const struct {
         { "machine", "<machine>" },
         { "property", "<property>" },
         { "register", "yes no auto" },
+        { "time", "auto host private" },
         { "private-users", "no yes pick identity" },
         { "private-users-ownership", "off chown map auto" },
         { "network-interface", "<interface>" },

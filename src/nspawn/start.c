@@ -174,6 +174,13 @@ static int create_scope(struct start *s, struct failure *failure)
         return scope_create(s->plan->host, &s->plan->scope, &s->container->scope, failure);
 }
 
+static int create_named_group(struct start *s, struct failure *failure)
+{
+        return s->plan->named_hierarchy ? named_group_create(s->plan->machine, s->plan->idmap.base,
+                                                             &s->container->named_group, failure)
+                                        : 0;
+}
+
 /* ---- the first process ------------------------------------------------------------------- */
 
 static _Noreturn void become_child(struct start *s)
@@ -206,7 +213,8 @@ static int clone_child(struct start *s, struct failure *failure)
         r = s->plan->private_time ? clock_readings_take(&s->begin) : 0;
         if (r < 0)
                 return failure_set(failure, r, "Cannot read the clocks: %s.", error_text(r));
-        s->namespaces_take_work = s->plan->user_namespace || c->scope.payload_fd < 0;
+        s->namespaces_take_work =
+                s->plan->user_namespace || c->scope.payload_fd < 0 || s->plan->named_hierarchy;
         c->leader = process_clone(s->plan->namespaces, c->scope.payload_fd, &c->leader_pidfd);
         if (c->leader == 0)
                 become_child(s);
@@ -278,6 +286,9 @@ static int set_up_namespaces(struct start *s, struct failure *failure)
                 r = map_ids(s, failure);
         if (r >= 0)
                 r = scope_adopt(&c->scope, c->leader, c->leader_pidfd, failure);
+        /* After systemd, which on some hosts has a place of its own for it there. */
+        if (r >= 0)
+                r = named_group_adopt(&c->named_group, c->leader, failure);
         if (r < 0 || !s->namespaces_take_work)
                 return r;
         n = mount_run_get_mapped(&s->mounts, fds, CHANNEL_MAX_FDS);
@@ -315,9 +326,10 @@ static const struct {
 } start_steps[] = {
         { get_filter },   /* may run a helper: before anything is made */
         { create_scope }, /* limits that the host cannot keep are refused before the tree changes */
-        { change_tree },  /* before its mounts are copied */
-        { make_propagate }, { prepare_mounts },   { open_kmsg },         { set_up_console },
-        { clone_child },    { adjust_oom_score }, { set_up_namespaces },
+        { create_named_group }, /* the same */
+        { change_tree },        /* before its mounts are copied */
+        { make_propagate },     { prepare_mounts },   { open_kmsg },         { set_up_console },
+        { clone_child },        { adjust_oom_score }, { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
@@ -368,6 +380,7 @@ void container_done(struct container *c)
         end_leader(c);
         console_done(&c->console);
         scope_remove(&c->scope);
+        named_group_remove(&c->named_group); /* when all that was in it has ended */
         c->notify_fd = fd_close(c->notify_fd);
         c->channel_fd = fd_close(c->channel_fd);
         c->kmsg_fd = fd_close(c->kmsg_fd);

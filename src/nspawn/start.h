@@ -4,11 +4,13 @@
 #include "basic/process.h"
 #include "nspawn/console.h"
 #include "nspawn/plan.h"
+#include "shared/host-named.h"
 
 /* A container that is happening: the only part of a start that changes. */
 struct container {
         const struct container_plan *plan; /* borrowed */
         struct scope scope;
+        struct named_group named_group; /* empty, but for an old systemd */
         struct console console;
         pid_t leader;
         int leader_pidfd;
@@ -20,8 +22,8 @@ struct container {
 
 #define CONTAINER_NULL                                                                             \
         {                                                                                          \
-                .scope = SCOPE_NULL, .console = CONSOLE_NULL, .leader_pidfd = -1, .notify_fd = -1, \
-                .channel_fd = -1, .kmsg_fd = -1                                                    \
+                .scope = SCOPE_NULL, .named_group = NAMED_GROUP_NULL, .console = CONSOLE_NULL,     \
+                .leader_pidfd = -1, .notify_fd = -1, .channel_fd = -1, .kmsg_fd = -1               \
         }
 
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */

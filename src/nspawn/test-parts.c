@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,6 +29,7 @@
 #include "nspawn/console.h"
 #include "nspawn/etc-files.h"
 #include "nspawn/notify.h"
+#include "nspawn/old-systemd.h"
 #include "nspawn/user-lookup.h"
 
 /* ---- help for the tests ------------------------------------------------------------------ */
@@ -1078,9 +1080,52 @@ static void test_console_drain(void **state)
 
 #define CONSOLE_TEST(f) cmocka_unit_test_setup_teardown(f, terminals_begin, terminals_end)
 
+/* ---- which systemd a program is ---------------------------------------------------------- */
+
+/* A program of @before bytes, then @text, then as many again. */
+static int program_with(size_t before, const char *text)
+{
+        int fd = memfd_create("program", MFD_CLOEXEC);
+
+        assert_true(fd >= 0);
+        assert_int_equal(ftruncate(fd, (off_t) (2 * before + strlen(text))), 0);
+        assert_int_equal(pwrite(fd, text, strlen(text), (off_t) before), (ssize_t) strlen(text));
+        return fd;
+}
+
+static void test_old_systemd(void **state)
+{
+        static const struct {
+                const char *text;
+                int expected;
+        } rows[] = {
+                { "", 0 },
+                { "#!/bin/sh\n", 0 },
+                { "/lib/systemd/libsystemd-shared-252.so", 0 },
+                { "name=systemd", 1 },
+                { "tmpfs|name=systemd|/sys/fs/cgroup/systemd", 1 },
+                { "name=systemd|libsystemd-shared-231.so", 0 },
+                { "cgroup2|name=systemd", 0 },
+                { "name=systemd|cgroup2", 0 },
+                { "name=system", 0 },
+        };
+        /* Also across the border between two reads. */
+        static const size_t places[] = { 0, 100, 65536 - 5, 65536, 131072 - 11, 300000 };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(places); k++) {
+                        int fd CLEANUP_FD = program_with(places[k], rows[i].text);
+
+                        if (is_old_systemd(fd) != rows[i].expected)
+                                fail_msg("'%s' at %zu", rows[i].text, places[k]);
+                }
+}
+
 int main(void)
 {
         static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_old_systemd),
                 cmocka_unit_test(test_notify_filter),
                 cmocka_unit_test(test_notify_socket),
                 cmocka_unit_test(test_acl_shift),

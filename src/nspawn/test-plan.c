@@ -578,6 +578,45 @@ static void test_refusals(void **state)
         }
 }
 
+static void test_old_systemd(void **state)
+{
+        static const struct {
+                const char *line;
+                enum cgroups_mode mode;
+                bool old, expected;
+        } rows[] = {
+                { "-b", CGROUPS_AUTO, false, false },
+                { "-b", CGROUPS_AUTO, true, true },
+                { "-b", CGROUPS_UNIFIED, true, false },
+                { "-b", CGROUPS_NAMED, false, true },
+                { "true", CGROUPS_NAMED, false, true },
+                { "-b|-U", CGROUPS_AUTO, true, true },
+                { "-b|--private-network", CGROUPS_AUTO, true, true },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.config.cgroups = rows[i].mode;
+                w.tree.has_old_systemd = rows[i].old;
+                build(&w);
+                assert_int_equal(w.plan.named_hierarchy, rows[i].expected);
+                assert_string_equal(find(&w, "/sys/fs/cgroup")->type,
+                                    rows[i].expected ? "tmpfs" : "cgroup2");
+                if (!rows[i].expected) {
+                        assert_int_equal(mount_plan_find(&w.plan.mounts, "/sys/fs/cgroup/systemd"),
+                                         -1);
+                        continue;
+                }
+                assert_string_equal(find(&w, "/sys/fs/cgroup/systemd")->type, "cgroup");
+                assert_string_equal(find(&w, "/sys/fs/cgroup/systemd")->options,
+                                    "none,name=systemd");
+                assert_true(mount_plan_find(&w.plan.mounts, "/sys") <
+                            mount_plan_find(&w.plan.mounts, "/sys/fs/cgroup"));
+        }
+}
+
 static void test_time(void **state)
 {
         static const struct {
@@ -1488,6 +1527,7 @@ int main(void)
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_namespaces),
                 cmocka_unit_test(test_time),
+                cmocka_unit_test(test_old_systemd),
                 cmocka_unit_test(test_scope),
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_bound_devices),

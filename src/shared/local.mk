@@ -3,6 +3,7 @@ noinst_LIBRARIES += src/shared/libshared.a
 src_shared_libshared_a_SOURCES = \
 	%D%/host.c %D%/host.h %D%/host-back-end.h \
 	%D%/host-keep.c \
+	%D%/host-named.c %D%/host-named.h \
 	%D%/host-native.c \
 	%D%/host-systemd.c %D%/host-scope.h \
 	%D%/init-kind.c %D%/init-kind.h \

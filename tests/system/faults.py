@@ -303,7 +303,7 @@ class Bench:
             [str(self.tools / "inject"), f"--report={report}", f"--limit={limit}", *options, "--",
              *self.command(start)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            pass_fds=[report], env=harness.environment(), cwd=self.folder,
+            pass_fds=[report], env=harness.environment(**start.environment), cwd=self.folder,
             preexec_fn=self.enter_group if start.own_group else None)
         output, messages = process.communicate(timeout=limit + 30)
         assert process.returncode == 0, f"inject failed: {messages}"
@@ -329,7 +329,7 @@ class Bench:
         """A start without anything in its way."""
         self.before_run(start)
         process = subprocess.run(self.command(start), stdin=subprocess.DEVNULL, capture_output=True,
-                                 env=harness.environment(), cwd=self.folder, timeout=60, check=False,
+                                 env=harness.environment(**start.environment), cwd=self.folder, timeout=60, check=False,
                                  preexec_fn=self.enter_group if start.own_group else None)
         self.after_run(start)
         return (process.returncode, process.stdout.decode(errors="replace"),
@@ -346,7 +346,7 @@ class Bench:
         """The quick look: all places where something with our name, tree or ids could be."""
         found = {path for path in os.listdir(self.folder) if path not in (self.name, "source")}
         top = harness.cgroup2_mount()
-        for folder in (top, top / "machine.slice", pathlib.Path("/run/systemd/nspawn/propagate"),
+        for folder in (top, top / "machine.slice", *harness.named_hierarchies("stead"), pathlib.Path("/run/systemd/nspawn/propagate"),
                        pathlib.Path("/run/stead")):
             with contextlib.suppress(OSError):
                 found.update(str(folder / name) for name in os.listdir(folder)
@@ -372,6 +372,7 @@ class Start:
     own_group: bool = False
     alone: bool = False  # waits for locks of others like it
     folders: tuple = ()  # that the tree has to have
+    environment: dict = dataclasses.field(default_factory=dict)
     calls: list = dataclasses.field(default_factory=list)
     later_calls: list = dataclasses.field(default_factory=list)  # of the supervisor, to its end
     picture: dict = dataclasses.field(default_factory=dict)

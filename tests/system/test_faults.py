@@ -28,6 +28,8 @@ STARTS = {start.name: start for start in (
     Start("user", ("-U", "--nesting", "--as-pid2", "--uid=guest", "--pipe", "--chdir=/home/guest",
                    "--no-new-privileges=yes", "--bind={source}:/mnt:idmap", "inside"), alone=True),
     Start("filter", ("--system-call-filter=~{denied}", "inside")),
+    Start("old", ("--private-users=1000407040", "--private-users-ownership=map", "inside"),
+          environment={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"}),
     Start("kept", ("--keep-unit", "inside"), own_group=True),
 )}
 

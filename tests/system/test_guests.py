@@ -138,13 +138,11 @@ def test_stub(stub, record_property):
     assert status == 0 and seconds < 5
 
 
-OLD = "a hierarchy of version 1 is not mounted for old guests yet"
-
-
 @pytest.mark.ours
-@pytest.mark.xfail(strict=True, reason=OLD)
-def test_named_hierarchy_for_old_systemd(oldcgroup):
+@pytest.mark.parametrize("args", [[], ["--private-network"], ["-U", "--private-network"]],
+                         ids=["plain", "network", "users"])
+def test_named_hierarchy_for_old_systemd(oldcgroup, args):
     """systemd before version 230 needs /sys/fs/cgroup/systemd of version 1 and does not start without."""
-    with boot(oldcgroup, "--private-network") as machine:
+    with boot(oldcgroup, *args) as machine:
         machine.console.expect(r"oldcgroup: (.*)\r\n")
         assert machine.console.match.group(1) == "has name=systemd"
