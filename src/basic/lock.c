@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -18,6 +19,8 @@
 /* A file may be removed by its last holder between our open and our lock: then the lock is on a
  * file without a name, and we begin again. */
 #define LOCK_TRIES 64
+/* A holder that was killed lets go at its end, which may take a moment; each wait is longer. */
+#define DYING_WAITS 16
 
 static int set_lock(int fd, short type)
 {
@@ -90,6 +93,7 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
                       pid_t *ret_holder)
 {
         char *copy CLEANUP_FREE = strdup(path);
+        int waits = 0;
 
         if (!copy)
                 return -ENOMEM;
@@ -102,9 +106,13 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
                         return -errno;
                 r = set_lock(fd, kind == LOCK_SHARED ? F_RDLCK : F_WRLCK);
                 if (r == -EAGAIN || r == -EACCES) {
-                        if (ret_holder)
-                                *ret_holder = find_holder(fd);
-                        return -EBUSY;
+                        if (!ret_holder)
+                                return -EBUSY;
+                        *ret_holder = find_holder(fd);
+                        if (*ret_holder || waits == DYING_WAITS)
+                                return -EBUSY;
+                        (void) poll(NULL, 0, 4 * waits++);
+                        continue;
                 }
                 if (r < 0)
                         return r;

@@ -24,8 +24,10 @@ struct lock_file {
 #define CLEANUP_LOCK_FILE CLEANUP(lock_file_release)
 
 /*
- * Creates and locks @path without waiting. Returns 0, -EBUSY (somebody holds it; @ret_holder, may
- * be NULL, gets a pid or 0 if unknown) or another negative errno.
+ * Creates and locks @path without waiting. Returns 0, -EBUSY (somebody holds it) or another negative
+ * errno. Who wants to know the holder gets a pid in @ret_holder, which else is NULL. If no process can
+ * be found that has the lock, it is mostly one that is just dying, and half a second is spent on
+ * waiting for that; @ret_holder is 0 if it was not.
  */
 int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *ret,
                       pid_t *ret_holder);

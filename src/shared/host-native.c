@@ -37,7 +37,9 @@
 #define PAYLOAD "payload"
 /* Somebody else may remove an empty slice, or a leftover, between two steps of ours. */
 #define ATTEMPTS 16
-#define WAIT_MS 1
+/* What a killed supervisor leaves dies by itself, but not at once. Then a start waits, for half a second
+ * in all; each wait is longer than the one before. */
+#define WAITS 16
 /* The end of a machine looks at no more of the other scopes than this. */
 #define SWEEP_MAX 64
 
@@ -127,20 +129,21 @@ static int make_step(struct scope *scope, size_t mount_length)
 static int make_scope_directory(const struct scope_spec *spec, struct scope *scope,
                                 size_t mount_length, struct failure *failure)
 {
+        int attempts = 0, waits = 0;
         int r = 0;
 
         assert(scope->unit);
-        for (int i = 0; i < ATTEMPTS; i++) {
+        while (attempts < ATTEMPTS && waits < WAITS) {
                 r = make_step(scope, mount_length);
                 if (r > 0)
                         return 0;
-                if (r == -EBUSY) {
-                        if (cgroup_is_populated(AT_FDCWD, scope->unit) > 0)
-                                break;
-                        /* Being started; or being cleared away, which takes a moment. */
-                        (void) poll(NULL, 0, WAIT_MS);
-                } else if (r < 0 && r != -ENOENT && r != -ENODEV)
+                if (r < 0 && r != -EBUSY && r != -ENOENT && r != -ENODEV)
                         break;
+                /* It runs; or it is being started, cleared away, or killed. */
+                if (r == -EBUSY)
+                        (void) poll(NULL, 0, 4 * waits++);
+                else
+                        attempts++;
         }
         if (r == -EBUSY)
                 return failure_set(failure, r,
