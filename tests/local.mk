@@ -68,6 +68,7 @@ EXTRA_DIST += \
 	%D%/plan/command.args %D%/plan/command.expected \
 	%D%/plan/console-passive.args %D%/plan/console-passive.expected \
 	%D%/plan/console-pipe.args %D%/plan/console-pipe.expected \
+	%D%/plan/credentials.args %D%/plan/credentials.expected \
 	%D%/plan/environment.args %D%/plan/environment.expected \
 	%D%/plan/filter.args %D%/plan/filter.expected \
 	%D%/plan/identity.args %D%/plan/identity.expected \

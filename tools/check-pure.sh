@@ -15,7 +15,7 @@ pure='plan mount-plan plan-print config settings-file seccomp-groups names sipha
 # What the C library may be asked for. All of it works on memory that it is given, or allocates.
 allowed='
 free malloc calloc realloc reallocarray
-memcpy memmove memset memcmp memchr
+memcpy memmove memset memcmp memchr explicit_bzero
 strlen strnlen strcmp strncmp strcasecmp strncasecmp strchr strrchr strstr strspn strcspn strpbrk
 strsep strdup strndup stpncpy strncpy
 snprintf vsnprintf asprintf vasprintf sscanf

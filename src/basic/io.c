@@ -101,14 +101,19 @@ int write_file_at(int dir_fd, const char *path, const char *text)
         return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-int create_file_at(int dir_fd, const char *path, mode_t mode, const char *text)
+int create_file_bytes_at(int dir_fd, const char *path, mode_t mode, const void *data, size_t n)
 {
         int fd CLEANUP_FD =
                 openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 
         if (fd < 0)
                 return -errno;
-        return text[0] ? write_all(fd, text, strlen(text)) : 0;
+        return n > 0 ? write_all(fd, data, n) : 0;
+}
+
+int create_file_at(int dir_fd, const char *path, mode_t mode, const char *text)
+{
+        return create_file_bytes_at(dir_fd, path, mode, text, strlen(text));
 }
 
 int replace_file_at(int dir_fd, const char *name, mode_t mode, const char *text)

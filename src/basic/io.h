@@ -32,6 +32,9 @@ int write_file_at(int dir_fd, const char *path, const char *text);
 /* Creates the new file @path with exactly @mode and @text. -EEXIST if it exists. */
 int create_file_at(int dir_fd, const char *path, mode_t mode, const char *text);
 
+/* The same with @n bytes. */
+int create_file_bytes_at(int dir_fd, const char *path, mode_t mode, const void *data, size_t n);
+
 /*
  * Puts a file with exactly @mode and @text in the place of @name below @dir_fd: whoever opens it
  * gets the old one or the new one, whole. Who is killed meanwhile may leave a file behind whose

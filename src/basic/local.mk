@@ -24,7 +24,8 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/strbuf.c %D%/strbuf.h \
 	%D%/strv.c %D%/strv.h \
 	%D%/terminal.c %D%/terminal.h \
-	%D%/time-namespace.c %D%/time-namespace.h
+	%D%/time-namespace.c %D%/time-namespace.h \
+	%D%/unescape.c %D%/unescape.h
 
 if HAVE_CMOCKA
 basic_tests = \

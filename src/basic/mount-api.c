@@ -92,6 +92,14 @@ int mount_new(const struct mount_description *d, int *ret_context, char *why, si
         return fd;
 }
 
+int mount_seal(int fd, int context)
+{
+        if (fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+            fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+                return -errno;
+        return mount_set_all(fd, MOUNT_RDONLY, 0, PROPAGATION_KEEP, MOUNT_ONE);
+}
+
 /* ---- overlays ---------------------------------------------------------------------------- */
 
 /* How kernels take the layers of an overlay, the newest way first. */

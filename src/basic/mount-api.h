@@ -52,6 +52,12 @@ int mount_new(const struct mount_description *d, int *ret_context, char *why, si
 int mount_get_restrictions(int fd);
 
 /*
+ * Makes a file system that mount_new() made read-only: the mount @fd, and what was configured by
+ * @context, so that it stays so wherever it is mounted again.
+ */
+int mount_seal(int fd, int context);
+
+/*
  * As mount_new(), in one call and mounted on the working directory at once: for a mount namespace
  * that nobody else is in, where there is nothing to be hidden while it is built.
  */

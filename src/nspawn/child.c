@@ -376,7 +376,9 @@ static bool kernel_has_filters(void)
 
 static int step_filter(struct child *c)
 {
-        int r = c->in->filter->length > 0 ? seccomp_program_install(c->in->filter) : 0;
+        int r = c->in->filter->length > 0
+                        ? seccomp_program_install(c->in->filter, c->plan->config->log_filter)
+                        : 0;
 
         /* A kernel without filters is an old friend of ours; anything else is a mistake. */
         if (r >= 0 || ((r == -ENOSYS || r == -EINVAL) && !kernel_has_filters()))

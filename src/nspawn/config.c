@@ -26,6 +26,16 @@ static void custom_mount_done(struct custom_mount *m)
         free(m->origin);
 }
 
+void credential_done(struct credential *credential)
+{
+        free(credential->id);
+        if (credential->bytes)
+                explicit_bzero(credential->bytes, credential->size);
+        free(credential->bytes);
+        free(credential->path);
+        *credential = (struct credential){ .id = NULL };
+}
+
 void config_done(struct container_config *c)
 {
         free(c->settings_path);
@@ -40,10 +50,14 @@ void config_done(struct container_config *c)
         free(c->slice);
         strv_free(c->properties);
         strv_free(c->system_call_filter);
+        strv_free(c->address_families);
         free(c->cpu_affinity);
         for (size_t i = 0; i < c->n_custom_mounts; i++)
                 custom_mount_done(&c->custom_mounts[i]);
         free(c->custom_mounts);
+        for (size_t i = 0; i < c->n_credentials; i++)
+                credential_done(&c->credentials[i]);
+        free(c->credentials);
         free(c->service);
         *c = (struct container_config){ .action = ACTION_RUN };
 }

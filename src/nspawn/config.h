@@ -92,6 +92,14 @@ struct limit_setting {
         struct rlimit value;
 };
 
+/* A credential: its bytes, or where they are to be read. */
+struct credential {
+        char *id;
+        char *bytes; /* NULL: at .path */
+        size_t size;
+        char *path; /* absolute, or the name of a file in our own $CREDENTIALS_DIRECTORY */
+};
+
 /* Which settings files are read, who wins, and which are trusted. */
 enum settings_mode { SETTINGS_YES, SETTINGS_NO, SETTINGS_OVERRIDE, SETTINGS_TRUSTED };
 
@@ -139,7 +147,9 @@ struct container_config {
 
         uint64_t capabilities_added, capabilities_dropped;
         bool no_new_privileges;
-        bool nesting;              /* containers inside */
+        bool nesting; /* containers inside */
+        bool suppress_sync;
+        char **address_families;   /* words of families.h */
         char **system_call_filter; /* words in the order given; '~' before those denied */
         struct limit_setting limits[RLIM_NLIMITS];
         uint64_t ambient_capabilities; /* CAPS_ALL: was asked for, and is refused */
@@ -154,16 +164,23 @@ struct container_config {
 
         enum console_mode console_mode;
 
+        struct credential *credentials;
+        size_t n_credentials;
+
         /* From the environment of the launcher. */
         bool tmpfs_on_tmp;
         bool lock_tree;
         bool check_os_release;
         bool system_call_filter_off;
+        bool log_filter; /* what the filter refuses goes to the kernel's log */
         enum api_vfs_mode api_vfs;
         enum cgroups_mode cgroups;
         unsigned n_listen_fds; /* sockets passed on, from number 3 (sd_listen_fds(3)) */
         char *service;         /* name towards the guest and the registry */
 };
+
+/* Frees, and leaves nothing of the bytes in memory. */
+void credential_done(struct credential *credential);
 
 /* Sets the defaults. */
 void config_init(struct container_config *c);

@@ -46,6 +46,7 @@ struct run {
         struct host_facts host;
         struct tree_facts tree;
         struct source_fact *sources;
+        struct credentials credentials;
         char *machine;
         struct lock_file tree_lock, inode_lock;
         struct ids ids;
@@ -72,6 +73,7 @@ static void run_done(struct run *run)
         host_facts_done(&run->host);
         tree_facts_done(&run->tree);
         free(run->sources);
+        credentials_done(&run->credentials);
         free(run->machine);
         run->signal_fd = fd_close(run->signal_fd);
 }
@@ -110,6 +112,9 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r < 0)
                 return r;
         r = machine_name_decide(run->config, run->config->tree, &run->machine, failure);
+        if (r >= 0 && run->config->n_credentials > 0)
+                r = credentials_load(run->config, run->config->action == ACTION_DRY_RUN,
+                                     &run->credentials, failure);
         if (r < 0)
                 return r;
         if (!run->tree.machine_id_set && !run->config->uuid_set)
@@ -140,6 +145,7 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
                 .tree = &run->tree,
                 .ids = ids,
                 .sources = run->sources,
+                .credentials = run->credentials.list,
                 .machine = run->machine,
                 .random_uuid = run->uuid,
                 .root_is_mapped = run->root_is_mapped,

@@ -8,6 +8,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/config.c %D%/config.h \
 	%D%/console.c %D%/console.h \
 	%D%/container.c %D%/container.h \
+	%D%/credentials.c %D%/credentials.h \
 	%D%/etc-files.c %D%/etc-files.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/ids.c %D%/ids.h \
@@ -18,9 +19,12 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/options.c %D%/options.h \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
-	%D%/setters.c %D%/setters.h %D%/setters-mounts.c %D%/setters-payload.c \
-	%D%/setters-rootfs.c \
+	%D%/setters.c %D%/setters.h \
+	%D%/setters-credentials.c \
 	%D%/setters-life.c \
+	%D%/setters-mounts.c \
+	%D%/setters-payload.c \
+	%D%/setters-rootfs.c \
 	%D%/settings-file.c %D%/settings-file.h \
 	%D%/settings-load.c %D%/settings-load.h \
 	%D%/settings-merge.c \

@@ -516,6 +516,8 @@ static void plan_run_files(struct builder *b, size_t op)
                 add_directory(b, op, "host/nesting/proc", 0555);
                 add_directory(b, op, "host/nesting/sys", 0555);
         }
+        if (b->config->n_credentials > 0)
+                add_directory(b, op, "host/credentials", 0700);
         add_file(b, op, "host/proc-sys-kernel-random-boot-id", 0444,
                  format_text(b, "%s\n", boot_id));
         add_entry(b, op,
@@ -560,6 +562,36 @@ static void plan_run(struct builder *b)
                                       .source = incoming,
                                       .target = (char *) "/run/host/incoming",
                                       .why = (char *) "default: mounts added while running" });
+}
+
+/* In memory that is never swapped, and that nobody can write to any more. */
+static void plan_credentials(struct builder *b)
+{
+        const struct container_config *c = b->config;
+        bool for_all = b->choices->credentials_for_all;
+        size_t op;
+
+        if (c->n_credentials == 0)
+                return;
+        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = MOUNT_OWN_TARGET | MOUNT_SEALED,
+                                      .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                      .type = "ramfs",
+                                      .source = (char *) "ramfs",
+                                      .target = (char *) CREDENTIALS_FOLDER,
+                                      .options = (char *) "mode=0700",
+                                      .why = (char *) "credentials",
+                                      .root_mode = for_all ? 0555 : 0500 });
+        op = b->plan.n_ops - 1;
+        for (size_t i = 0; i < c->n_credentials; i++)
+                add_entry(b, op,
+                          (struct tree_entry){ .kind = ENTRY_BYTES,
+                                               .mode = for_all ? 0444 : 0400,
+                                               .path = copy_text(b, c->credentials[i].id),
+                                               .bytes = b->choices->credentials
+                                                                ? &b->choices->credentials[i]
+                                                                : NULL });
 }
 
 static bool goes_into_api(const struct custom_mount *m)
@@ -817,6 +849,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
         plan_old_cgroups(&b);
         plan_dev(&b);
         plan_run(&b);
+        plan_credentials(&b);
         plan_custom(&b, false);
         plan_etc(&b);
         plan_inside(&b);

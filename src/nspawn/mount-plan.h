@@ -5,6 +5,7 @@
 
 #include "basic/mount-api.h"
 #include "nspawn/config.h"
+#include "nspawn/credentials.h"
 #include "nspawn/facts.h"
 
 /*
@@ -37,6 +38,7 @@ enum entry_kind {
         ENTRY_DEVICE,
         ENTRY_FIFO,
         ENTRY_SOCKET, /* the notify socket */
+        ENTRY_BYTES,  /* a file with .bytes */
 };
 
 /* What a new file system is filled with before anybody sees it. */
@@ -44,8 +46,9 @@ struct tree_entry {
         enum entry_kind kind;
         mode_t mode;
         dev_t device;
-        char *path; /* below the file system's root */
-        char *text; /* content of a file, target of a link */
+        char *path;                           /* below the file system's root */
+        char *text;                           /* content of a file, target of a link */
+        const struct credential_bytes *bytes; /* content of ENTRY_BYTES, borrowed */
 };
 
 enum mount_flags {
@@ -59,6 +62,7 @@ enum mount_flags {
         MOUNT_AT_ONCE = 1 << 7, /* with MOUNT_NEW inside: mounted without being built detached */
         MOUNT_GIVE_TERMINALS = 1 << 8, /* what devpts makes for its mounter becomes the owner's */
         MOUNT_OR_OURS = 1 << 9,        /* of MOUNT_NEW: where that is refused, a copy of our own */
+        MOUNT_SEALED = 1 << 10,        /* once filled nobody writes there, wherever it is mounted */
 };
 
 struct mount_op {
@@ -74,9 +78,13 @@ struct mount_op {
         char *target;     /* absolute, in the container */
         char *options;    /* of MOUNT_NEW, and of the tmpfs for MOUNT_OVERLAY; NULL: none */
         char *why;        /* the option that asked for it, or what it is for */
+        mode_t root_mode; /* of the root directory, with MOUNT_SEALED */
         struct tree_entry *entries;
         size_t n_entries;
 };
+
+/* Where the payload finds its credentials. */
+#define CREDENTIALS_FOLDER "/run/host/credentials"
 
 struct mount_plan {
         struct mount_op *ops;
@@ -94,6 +102,8 @@ struct mount_choices {
         uint32_t tty_gid;     /* group of terminals, as the host numbers it */
         bool named_hierarchy; /* in place of cgroup2 */
         bool pty;             /* a console terminal exists */
+        const struct credential_bytes *credentials; /* beside the configuration's; NULL: not read */
+        bool credentials_for_all; /* a user who gets no privileges could not read them else */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
 };
 

@@ -80,6 +80,9 @@ static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_
                 if (!e->text) /* one call instead of three */
                         return mknodat(fs_fd, e->path, S_IFREG | e->mode, 0) < 0 ? -errno : 0;
                 return create_file_at(fs_fd, e->path, e->mode, e->text);
+        case ENTRY_BYTES:
+                return create_file_bytes_at(fs_fd, e->path, e->mode, e->bytes->bytes,
+                                            e->bytes->size);
         case ENTRY_LINK:
                 return symlinkat(e->text, fs_fd, e->path) < 0 ? -errno : 0;
         case ENTRY_FIFO:
@@ -201,12 +204,33 @@ static bool is_tolerated(const struct mount_op *op, int error)
         return true;
 }
 
+/* After this nothing can be made there: by nobody, and wherever it is mounted again. */
+static int seal(int fs_fd, int context, const struct mount_op *op,
+                const struct mount_run_options *o, struct failure *failure)
+{
+        int r = 0;
+
+        if (!(op->flags & MOUNT_SEALED))
+                return 0;
+        if (fchmodat(fs_fd, ".", op->root_mode, 0) < 0 ||
+            (o->owner != 0 && fchownat(fs_fd, "", o->owner, o->owner, AT_EMPTY_PATH) < 0))
+                r = -errno;
+        if (r >= 0)
+                r = mount_seal(fs_fd, context);
+        return r < 0 ? failure_set(failure, r, "Cannot make '%s' read-only (%s): %s.", op->target,
+                                   op->why, error_text(r))
+                     : 0;
+}
+
 static struct mount_description describe(const struct mount_op *op)
 {
         return (struct mount_description){ .type = op->type,
                                            .source = op->source,
                                            .options = op->options,
-                                           .attributes = op->attributes };
+                                           .attributes = op->flags & MOUNT_SEALED
+                                                                 ? op->attributes &
+                                                                           ~(unsigned) MOUNT_RDONLY
+                                                                 : op->attributes };
 }
 
 static int build_new(const struct mount_op *op, int *ret_context, struct failure *failure)
@@ -395,7 +419,7 @@ static int build_from_source(const struct mount_run *run, const struct mount_op 
 static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int fd;
+        int fd, r;
 
         if (op->kind == MOUNT_NEW) {
                 fd = build_new(op, &run->contexts[i], failure);
@@ -408,7 +432,8 @@ static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
         if (fd < 0)
                 return failure->error != 0 ? fd : 0; /* optional, and not there */
         run->fds[i] = fd;
-        return fill(run, fd, i, failure);
+        r = fill(run, fd, i, failure);
+        return r < 0 ? r : seal(fd, run->contexts[i], op, &run->options, failure);
 }
 
 int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,

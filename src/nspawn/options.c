@@ -25,6 +25,7 @@
 #define WORDS OPTION_WORDS
 #define RESETS OPTION_RESETS
 #define EARLY OPTION_EARLY
+#define SECRET OPTION_SECRET
 #define PLANNED OPTION_PLANNED, .apply = refuse_planned
 
 /* clang-format off */
@@ -103,8 +104,8 @@ const struct option_row option_rows[] = {
           "Whose uptime is seen inside: host, private; auto is private with --boot" },
         { "notify-ready", 0, TAKES_VALUE, "BOOL", "Exec", "NotifyReady", RESETS, GROUP_NOTIFY_READY,
           set_boolean, AT(notify_ready), "Ready only when the first process says so" },
-        { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", RESETS | PLANNED, .help =
-          "Make sync() and the like do nothing" },
+        { "suppress-sync", 0, TAKES_VALUE, "BOOL", "Exec", "SuppressSync", RESETS, GROUP_OTHER,
+          set_boolean, AT(suppress_sync), "Make sync() and the like do nothing" },
 
         HEADING("Identity"),
         { "machine", 'M', TAKES_VALUE, "NAME", NULL, NULL, EARLY, GROUP_NONE, set_machine, 0,
@@ -182,7 +183,8 @@ const struct option_row option_rows[] = {
           GROUP_SYSTEM_CALL_FILTER, set_system_call_filter, 0,
           "System calls to allow, or to deny with ~" },
         { "restrict-address-families", 0, TAKES_VALUE, "LIST", "Exec", "RestrictAddressFamilies",
-          TRUSTED | PLANNED, .help = "Kinds of sockets to allow" },
+          REPEAT | RESETS, GROUP_ADDRESS_FAMILIES, set_address_families, 0,
+          "Kinds of sockets to allow, or to deny with ~" },
         { "selinux-context", 'Z', TAKES_VALUE, "LABEL", NULL, NULL, PLANNED, .help =
           "SELinux label of processes" },
         { "selinux-apifs-context", 'L', TAKES_VALUE, "LABEL", NULL, NULL, PLANNED, .help =
@@ -242,10 +244,10 @@ const struct option_row option_rows[] = {
           "interactive, read-only, passive, pipe, autopipe" },
         { "pipe", 'P', TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_CONSOLE_MODE, set_pipe, 0,
           "Short for --console=pipe" },
-        { "set-credential", 0, TAKES_VALUE, "ID:VALUE", NULL, NULL, PLANNED, .help =
-          "Pass a credential" },
-        { "load-credential", 0, TAKES_VALUE, "ID:PATH", NULL, NULL, PLANNED, .help =
-          "Pass a credential from a file" },
+        { "set-credential", 0, TAKES_VALUE, "ID:VALUE", NULL, NULL, REPEAT | SECRET, GROUP_NONE,
+          set_credential, 0, "Pass a credential" },
+        { "load-credential", 0, TAKES_VALUE, "ID:PATH", NULL, NULL, REPEAT, GROUP_NONE,
+          set_load_credential, 0, "Pass a credential from a file or socket" },
 };
 /* clang-format on */
 
@@ -253,9 +255,17 @@ const size_t n_option_rows = ARRAY_SIZE(option_rows);
 
 /* ---- reading the command line ------------------------------------------------------------ */
 
+/* Nothing of it stays in memory. */
+static void wipe(const struct setting *s)
+{
+        if (s->row && s->row->flags & OPTION_SECRET && s->value)
+                explicit_bzero(s->value, strlen(s->value));
+}
+
 void settings_done(struct settings *s)
 {
         for (size_t i = 0; i < s->n; i++) {
+                wipe(&s->list[i]);
                 free(s->list[i].value);
                 free(s->list[i].origin);
         }
@@ -268,7 +278,9 @@ static char *argv_origin(const struct option_row *row, const char *value)
 {
         struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
 
-        if (row->name)
+        if (row->flags & OPTION_SECRET)
+                strbuf_addf(&b, "--%s=%.*s:…", row->name, (int) strcspn(value, ":"), value);
+        else if (row->name)
                 strbuf_addf(&b, "--%s%s%s", row->name, value ? "=" : "", value ? value : "");
         else
                 strbuf_addf(&b, "-%c", row->letter);
@@ -352,6 +364,15 @@ static const struct option_row *find_row(int value)
         return NULL;
 }
 
+/* Everybody may look at our command line (/proc/PID/cmdline). What is shown is as long as before. */
+static void hide_secret(char *value)
+{
+        char *colon = strchr(value, ':');
+
+        if (colon)
+                memset(colon + 1, 'x', strlen(colon + 1));
+}
+
 int settings_add_argv(struct settings *s, int argc, char **argv, struct failure *failure)
 {
         struct getopt_tables tables;
@@ -366,6 +387,8 @@ int settings_add_argv(struct settings *s, int argc, char **argv, struct failure 
                         return -EINVAL; /* getopt has said why */
                 if (add_argument(s, row, optarg) < 0)
                         return failure_set(failure, -ENOMEM, "Out of memory.");
+                if (row->flags & OPTION_SECRET)
+                        hide_secret(optarg);
                 if (row->flags & OPTION_ENDS)
                         return 0;
         }
@@ -475,6 +498,10 @@ int settings_apply_environment(struct container_config *c, struct failure *failu
                                         failure);
         if (r >= 0)
                 r = environment_boolean("SYSTEMD_SECCOMP", &filter, failure);
+        if (r >= 0)
+                r = environment_boolean("SYSTEMD_LOG_SECCOMP", &c->log_filter, failure);
+        if (r >= 0)
+                r = environment_boolean("SYSTEMD_SUPPRESS_SYNC", &c->suppress_sync, failure);
         if (r >= 0)
                 r = read_cgroups(c, failure);
         if (r < 0)

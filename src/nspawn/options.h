@@ -22,6 +22,7 @@ enum option_flags {
         OPTION_WORDS = 1 << 5,   /* in files: each word of a line is a value of its own */
         OPTION_RESETS = 1 << 6,  /* in files: an empty value takes back what the file said before */
         OPTION_EARLY = 1 << 7,   /* has to be known before a settings file can be looked for */
+        OPTION_SECRET = 1 << 8,  /* what is behind the first ':' of the value is not shown */
 };
 
 /* Settings on the command line hide those of a settings file in the same group. */
@@ -46,6 +47,7 @@ enum option_group {
         GROUP_NO_NEW_PRIVILEGES,
         GROUP_NESTING,
         GROUP_SYSTEM_CALL_FILTER,
+        GROUP_ADDRESS_FAMILIES,
         GROUP_LIMIT,    /* each limit is one for itself */
         GROUP_PROPERTY, /* and so is each property */
         GROUP_CUSTOM_MOUNTS,
@@ -101,7 +103,7 @@ int settings_add(struct settings *s, const struct option_row *row, const char *v
                  const char *origin, bool from_file);
 
 /*
- * Collects the command line. getopt has already told the person about an unknown option when
+ * Collects the command line, in which secrets are overwritten. getopt has already told the person about an unknown option when
  * -EINVAL is returned without a sentence.
  */
 int settings_add_argv(struct settings *s, int argc, char **argv, struct failure *failure);

@@ -200,6 +200,7 @@ static void add_capabilities(struct strbuf *out, uint64_t set)
 static void print_payload(struct printer *p, const struct container_config *c)
 {
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        struct strbuf credentials CLEANUP_STRBUF = STRBUF_NULL;
         char number[16];
 
         if (c->ambient_capabilities) {
@@ -214,6 +215,12 @@ static void print_payload(struct printer *p, const struct container_config *c)
                 print_string(p, "cpu-affinity", c->cpu_affinity);
         if (c->personality)
                 print_string(p, "personality", c->personality);
+        for (size_t i = 0; i < c->n_credentials; i++)
+                strbuf_addf(&credentials, "%s%s%s\n", c->credentials[i].id,
+                            c->credentials[i].path ? " from " : "",
+                            c->credentials[i].path ? c->credentials[i].path : "");
+        if (c->n_credentials > 0)
+                print_lines(p, "credentials", strbuf_text(&credentials));
 }
 
 static void print_confinement(struct printer *p, const struct container_plan *plan)

@@ -134,6 +134,8 @@ static int decide_environment(const struct plan_inputs *in, struct container_pla
                 r = add_assignment(list, "LISTEN_PID", "1");
         if (r >= 0)
                 r = strv_add(list, "NOTIFY_SOCKET=/run/host/notify");
+        if (r >= 0 && c->n_credentials > 0)
+                r = strv_add(list, "CREDENTIALS_DIRECTORY=" CREDENTIALS_FOLDER);
         if (r >= 0 && c->start_mode != START_BOOT)
                 r = strv_add(list, "LANG=C.UTF-8");
         return r < 0 ? r : strv_add_all(list, host->os_release_environment);
@@ -369,6 +371,11 @@ static uint32_t tty_gid(const struct container_plan *plan)
         return plan->idmap.base + (plan->idmap.count > 5 ? 5 : 0);
 }
 
+static bool user_is_root(const char *user)
+{
+        return !user || streq(user, "root") || streq(user, "0");
+}
+
 static int decide_mounts(const struct plan_inputs *in, struct container_plan *plan)
 {
         bool bind_resolv = plan->etc.resolv_conf == ETC_BIND;
@@ -385,6 +392,10 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                 .tty_gid = tty_gid(plan),
                 .named_hierarchy = plan->named_hierarchy,
                 .pty = plan->console != CONSOLE_PIPE,
+                .credentials = in->credentials,
+                .credentials_for_all = in->config->no_new_privileges &&
+                                       in->config->start_mode == START_COMMAND &&
+                                       !user_is_root(in->config->user),
                 .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
                 .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
         };
@@ -408,7 +419,9 @@ static int decide_filter(const struct container_config *c, struct container_plan
         if (r >= 0)
                 r = strv_add_all(&plan->filter_terms, c->system_call_filter);
         plan->filter = (struct seccomp_spec){ .retained_caps = plan->capabilities,
-                                              .terms = plan->filter_terms };
+                                              .terms = plan->filter_terms,
+                                              .suppress_sync = c->suppress_sync,
+                                              .families = c->address_families };
         return r;
 }
 

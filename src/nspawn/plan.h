@@ -62,7 +62,8 @@ struct plan_inputs {
         const struct host_facts *host;
         const struct tree_facts *tree;
         const struct ids *ids;
-        const struct source_fact *sources; /* one for each custom mount */
+        const struct source_fact *sources;          /* one for each custom mount */
+        const struct credential_bytes *credentials; /* one for each credential */
         const char *machine;
         struct id128 random_uuid; /* used if neither tree nor option has one */
         struct id128 boot_id;

@@ -96,6 +96,7 @@ static const struct {
         { OPTION_PLANNED, "planned" },       { OPTION_ENDS, "ends" },
         { OPTION_HIDDEN, "hidden" },         { OPTION_WORDS, "words" },
         { OPTION_RESETS, "resets" },         { OPTION_EARLY, "early" },
+        { OPTION_SECRET, "secret" },
 };
 
 static const char *values_of(const struct option_row *row)

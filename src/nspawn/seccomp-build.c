@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "nspawn/seccomp-build.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <seccomp.h>
@@ -19,14 +20,29 @@
  * by default, is got around by setting a bit in the upper half.
  */
 
-enum verdict { VERDICT_ENOSYS, VERDICT_EPERM, VERDICT_ALLOW, VERDICT_EAFNOSUPPORT, VERDICT_SOCKET };
-#define N_RETURNS VERDICT_SOCKET /* those that are a return; the other one looks further */
+enum verdict {
+        VERDICT_ENOSYS,
+        VERDICT_EPERM,
+        VERDICT_ALLOW,
+        VERDICT_EAFNOSUPPORT,
+        VERDICT_EINVAL,
+        VERDICT_SUCCESS, /* without being done */
+        /* Those that look at arguments. */
+        VERDICT_SOCKET,
+        VERDICT_SOCKETCALL,
+        VERDICT_OPEN,
+        VERDICT_OPENAT,
+        N_VERDICTS,
+};
+#define N_RETURNS VERDICT_SOCKET /* those that are a return; the others look further */
 
 static const uint32_t returns[] = {
         [VERDICT_ENOSYS] = SECCOMP_RET_ERRNO | ENOSYS,
         [VERDICT_EPERM] = SECCOMP_RET_ERRNO | EPERM,
         [VERDICT_ALLOW] = SECCOMP_RET_ALLOW,
         [VERDICT_EAFNOSUPPORT] = SECCOMP_RET_ERRNO | EAFNOSUPPORT,
+        [VERDICT_EINVAL] = SECCOMP_RET_ERRNO | EINVAL,
+        [VERDICT_SUCCESS] = SECCOMP_RET_ERRNO | 0,
 };
 static_assert(ARRAY_SIZE(returns) == N_RETURNS, "every verdict has a return");
 
@@ -77,7 +93,8 @@ struct emitter {
         int error; /* the first one; what follows is nonsense then */
         bool have[N_RETURNS];
         size_t return_at[N_RETURNS];
-        enum verdict socket; /* what socket() gets here if it is not about audit */
+        enum verdict socket;        /* what socket() gets here if it is not about audit */
+        size_t further[N_VERDICTS]; /* where those begin that look at arguments */
 };
 
 static size_t emit(struct emitter *e, uint16_t code, size_t jt, size_t jf, uint32_t k)
@@ -121,32 +138,87 @@ static size_t emit_return(struct emitter *e, enum verdict v)
         return e->return_at[v];
 }
 
-static size_t emit_socket(struct emitter *e, uint32_t audit)
+/* The lower half of an argument, where the kernel's int is. */
+static size_t emit_load_argument(struct emitter *e, uint32_t audit, unsigned argument)
 {
-        /* The lower half of an argument, where the kernel's int is. */
         size_t low = (audit & __AUDIT_ARCH_LE) ? 0 : sizeof(uint32_t);
-        size_t other = emit_return(e, e->socket), netlink;
 
-        (void) emit_branch(e, BPF_JEQ, NETLINK_AUDIT, emit_return(e, VERDICT_EAFNOSUPPORT), other);
-        netlink = emit_load(e, offsetof(struct seccomp_data, args[2]) + low);
-        (void) emit_branch(e, BPF_JEQ, AF_NETLINK, netlink, other);
-        return emit_load(e, offsetof(struct seccomp_data, args[0]) + low);
+        return emit_load(e,
+                         offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t) + low);
 }
 
-static size_t emit_verdict(struct emitter *e, enum verdict v, size_t socket)
+/* Families of the other kind than @next is for. Denying wins, as for calls. */
+static size_t emit_families(struct emitter *e, const struct family_set *set, size_t next,
+                            size_t netlink, size_t other)
 {
-        return v == VERDICT_SOCKET ? socket : emit_return(e, v);
+        for (unsigned family = 0; family < FAMILIES_MAX; family++) {
+                bool allows = family_set_allows(set, family);
+
+                if (set->only_listed && allows)
+                        next = emit_branch(e, BPF_JEQ, family,
+                                           family == AF_NETLINK ? netlink : other, next);
+                else if (!set->only_listed && !allows)
+                        next = emit_branch(e, BPF_JEQ, family, emit_return(e, VERDICT_EAFNOSUPPORT),
+                                           next);
+        }
+        return next;
+}
+
+static void emit_socket(struct emitter *e, const struct family_set *set, uint32_t audit)
+{
+        size_t other = emit_return(e, e->socket), netlink, next;
+
+        (void) emit_branch(e, BPF_JEQ, NETLINK_AUDIT, emit_return(e, VERDICT_EAFNOSUPPORT), other);
+        netlink = emit_load_argument(e, audit, 2);
+        next = set->only_listed && e->socket == VERDICT_ALLOW
+                       ? emit_return(e, VERDICT_EAFNOSUPPORT)
+                       : emit_branch(e, BPF_JEQ, AF_NETLINK, netlink, other);
+        if (e->socket == VERDICT_ALLOW)
+                next = emit_families(e, set, next, netlink, other);
+        if (next + 1 != e->n) /* it is not what comes next by itself */
+                (void) emit(e, BPF_JMP | BPF_JA, 0, 0, (uint32_t) (e->n - next - 1));
+        e->further[VERDICT_SOCKET] = emit_load_argument(e, audit, 0);
+}
+
+#define SOCKETCALL_SOCKET 1 /* SYS_SOCKET of <linux/net.h> */
+
+/* Its arguments are in memory, where a filter cannot look: so no family can be told. */
+static void emit_socketcall(struct emitter *e, uint32_t audit)
+{
+        (void) emit_branch(e, BPF_JEQ, SOCKETCALL_SOCKET, emit_return(e, VERDICT_EAFNOSUPPORT),
+                           emit_return(e, VERDICT_ALLOW));
+        e->further[VERDICT_SOCKETCALL] = emit_load_argument(e, audit, 0);
+}
+
+/* O_SYNC and O_DSYNC, as the architecture has them. */
+static uint32_t sync_flags(uint32_t audit)
+{
+        return (audit & 0xffff) == EM_MIPS ? 0x4010 : 04010000;
+}
+
+/* Programs that ask for it may be content with an ordinary open when they are told that it cannot
+ * be had. */
+static void emit_open(struct emitter *e, uint32_t audit, enum verdict verdict, unsigned argument)
+{
+        (void) emit_branch(e, BPF_JSET, sync_flags(audit), emit_return(e, VERDICT_EINVAL),
+                           emit_return(e, VERDICT_ALLOW));
+        e->further[verdict] = emit_load_argument(e, audit, argument);
+}
+
+static size_t emit_verdict(struct emitter *e, enum verdict v)
+{
+        return v >= N_RETURNS ? e->further[v] : emit_return(e, v);
 }
 
 /* A call among others of one kind takes one comparison as an exception, and two as a range. */
-static size_t emit_block(struct emitter *e, const struct block *b, size_t socket)
+static size_t emit_block(struct emitter *e, const struct block *b)
 {
-        size_t next = emit_verdict(e, b->usual, socket);
+        size_t next = emit_verdict(e, b->usual);
 
         for (size_t i = b->n; i-- > 0;)
                 if (b->ranges[i].verdict != b->usual)
                         next = emit_branch(e, BPF_JEQ, b->ranges[i].first,
-                                           emit_verdict(e, b->ranges[i].verdict, socket), next);
+                                           emit_verdict(e, b->ranges[i].verdict), next);
         return next;
 }
 
@@ -161,17 +233,17 @@ static uint32_t weigh(const struct block *from, const struct block *to)
 }
 
 /* @b[n] ends the list. */
-static size_t emit_blocks(struct emitter *e, const struct block *b, size_t n, size_t socket)
+static size_t emit_blocks(struct emitter *e, const struct block *b, size_t n)
 {
         size_t middle = 1, above, below;
 
         if (n == 1)
-                return emit_block(e, b, socket);
+                return emit_block(e, b);
         /* Where the heavier side is lightest. */
         while (middle + 1 < n && weigh(b, b + middle + 1) <= weigh(b + middle, b + n))
                 middle++;
-        above = emit_blocks(e, b + middle, n - middle, socket);
-        below = emit_blocks(e, b, middle, socket);
+        above = emit_blocks(e, b + middle, n - middle);
+        below = emit_blocks(e, b, middle);
         return emit_branch(e, BPF_JGE, b[middle].ranges->first, above, below);
 }
 
@@ -192,7 +264,7 @@ static void take_block(const struct range *r, size_t n, struct block *ret)
 }
 
 /* @r[n] ends the list. */
-static size_t emit_ranges(struct emitter *e, const struct range *r, size_t n, size_t socket)
+static size_t emit_ranges(struct emitter *e, const struct range *r, size_t n)
 {
         struct block *blocks CLEANUP_FREE = calloc(n + 1, sizeof(*blocks));
         size_t n_blocks = 0;
@@ -204,7 +276,7 @@ static size_t emit_ranges(struct emitter *e, const struct range *r, size_t n, si
         for (size_t i = 0; i < n; i += blocks[n_blocks++].n)
                 take_block(r + i, n - i, &blocks[n_blocks]);
         blocks[n_blocks].ranges = r + n;
-        return emit_blocks(e, blocks, n_blocks, socket);
+        return emit_blocks(e, blocks, n_blocks);
 }
 
 /* The calls of one part, by number without .first. */
@@ -274,6 +346,28 @@ static void mark_terms(struct calls *calls, char *const *terms, enum verdict ver
         }
 }
 
+/* Calls that are denied stay so. */
+static void change(struct calls *calls, const char *name, enum verdict verdict)
+{
+        enum verdict *call = find_call(calls, name);
+
+        if (call && *call == VERDICT_ALLOW)
+                *call = verdict;
+}
+
+static void mark_sync(struct calls *calls)
+{
+        const char *words = seccomp_group_members("@sync");
+        char word[SECCOMP_WORD_MAX];
+
+        while (seccomp_next_word(&words, word))
+                change(calls, word, VERDICT_SUCCESS);
+        change(calls, "open", VERDICT_OPEN);
+        change(calls, "openat", VERDICT_OPENAT);
+        /* Its flags are in memory; who gets this answer takes openat(). */
+        change(calls, "openat2", VERDICT_ENOSYS);
+}
+
 static void mark_all(struct calls *calls, const struct seccomp_build_input *input)
 {
         mark(calls, seccomp_default_members(), VERDICT_ALLOW);
@@ -282,6 +376,13 @@ static void mark_all(struct calls *calls, const struct seccomp_build_input *inpu
                         mark(calls, seccomp_capability_members(i), VERDICT_ALLOW);
         mark_terms(calls, input->terms, VERDICT_ALLOW);
         mark_terms(calls, input->terms, VERDICT_EPERM);
+        if (input->suppress_sync)
+                mark_sync(calls);
+        if (input->families.restricts) {
+                change(calls, "socketcall", VERDICT_SOCKETCALL);
+                /* It makes sockets, too, where no filter looks. */
+                change(calls, "io_uring_setup", VERDICT_EPERM);
+        }
 }
 
 static int find_calls(const struct part *part, struct calls **ret)
@@ -316,7 +417,7 @@ static int emit_architecture(struct emitter *e, const struct seccomp_build_input
                              const struct part *part, size_t n_parts, size_t *ret)
 {
         struct range ranges[MAX_RANGES] = { { .first = 0 } };
-        size_t n = 0, begin_socket;
+        size_t n = 0;
 
         e->socket = VERDICT_ALLOW;
         add_range(ranges, &n, 0, VERDICT_ENOSYS);
@@ -341,8 +442,14 @@ static int emit_architecture(struct emitter *e, const struct seccomp_build_input
                 add_range(ranges, &n, part[p].first + part[p].count, VERDICT_ENOSYS);
         }
         ranges[n] = (struct range){ .first = UINT32_MAX };
-        begin_socket = emit_socket(e, part->audit);
-        (void) emit_ranges(e, ranges, n, begin_socket);
+        emit_socket(e, &input->families, part->audit);
+        if (input->families.restricts)
+                emit_socketcall(e, part->audit);
+        if (input->suppress_sync) {
+                emit_open(e, part->audit, VERDICT_OPEN, 1);
+                emit_open(e, part->audit, VERDICT_OPENAT, 2);
+        }
+        (void) emit_ranges(e, ranges, n);
         *ret = emit_load(e, offsetof(struct seccomp_data, nr));
         return 0;
 }

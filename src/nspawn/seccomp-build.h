@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 
 #include "basic/macro.h"
+#include "nspawn/families.h"
 
 /*
  * Makes the filter program of a container. Linked by the generator (at build time) and by the
@@ -22,6 +23,12 @@ struct seccomp_build_input {
         /* Each one is "WORD…" to allow, or "~WORD…" to deny; a word is a call, a "@group" or
          * "@known". Denied calls are denied, whatever allows them elsewhere. NULL: none. */
         char *const *terms;
+        /* fsync() and the like do nothing, and succeed; opens with O_SYNC or O_DSYNC get EINVAL, and
+         * openat2() ENOSYS. */
+        bool suppress_sync;
+        /* What socket() may be called for; others get EAFNOSUPPORT. With a restriction the ways around
+         * it are closed, too: socketcall() for a socket, and io_uring_setup(). */
+        struct family_set families;
 };
 
 /*

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * seccomp-compile CAPABILITIES-IN-HEX [TERM…]
+ * seccomp-compile CAPABILITIES-IN-HEX SUPPRESS-SYNC FAMILIES [TERM…]
  *
  * Writes the filter for these settings to standard output as the kernel's instructions, closes
  * it, and then writes words that it does not know to standard error, one a line. The launcher
+ * SUPPRESS-SYNC is 0 or 1, FAMILIES are words of families.h with commas between them. The launcher
  * runs this where its ready-made filter does not fit. Exits with 1 on failure.
  */
 
@@ -54,15 +55,32 @@ static int run(const struct seccomp_build_input *input)
         return 0;
 }
 
+static int parse_families(const char *text, struct family_set *ret)
+{
+        char **words CLEANUP_STRV = NULL;
+        int r = strv_split(text, ",", &words);
+
+        STRV_FOREACH(word, words)
+        {
+                if (r >= 0)
+                        r = family_set_add(ret, *word);
+        }
+        return r;
+}
+
 int main(int argc, char **argv)
 {
-        struct seccomp_build_input input = { .terms = argc > 2 ? argv + 2 : NULL };
+        struct seccomp_build_input input = { .terms = argc > 4 ? argv + 4 : NULL };
         int r;
 
-        if (argc < 2 || parse_caps(argv[1], &input.retained_caps) < 0) {
-                fprintf(stderr, "Usage: seccomp-compile CAPABILITIES-IN-HEX [TERM…]\n");
+        if (argc < 4 || parse_caps(argv[1], &input.retained_caps) < 0 ||
+            (!streq(argv[2], "0") && !streq(argv[2], "1")) ||
+            parse_families(argv[3], &input.families) < 0) {
+                fprintf(stderr, "Usage: seccomp-compile CAPABILITIES-IN-HEX SUPPRESS-SYNC FAMILIES "
+                                "[TERM…]\n");
                 return EXIT_FAILURE;
         }
+        input.suppress_sync = streq(argv[2], "1");
         r = run(&input);
         if (r < 0)
                 fprintf(stderr, "%s\n", strerror(-r));

@@ -29,27 +29,28 @@
 #define PROGRAM_MAX (BPF_MAXINSNS * sizeof(struct sock_filter))
 
 /* Part of the hash; to be changed when the same settings begin to mean another program. */
-#define CACHE_FORMAT "stead seccomp 1"
+#define CACHE_FORMAT "stead seccomp 2"
 
 static uint64_t effective_caps(const struct seccomp_spec *spec)
 {
         return spec->retained_caps & SECCOMP_CONDITIONAL_CAPS;
 }
 
-static bool has_default_caps(const struct seccomp_spec *spec)
+static bool has_nothing_but_terms(const struct seccomp_spec *spec)
 {
-        return effective_caps(spec) == (SECCOMP_DEFAULT_CAPS & SECCOMP_CONDITIONAL_CAPS);
+        return effective_caps(spec) == (SECCOMP_DEFAULT_CAPS & SECCOMP_CONDITIONAL_CAPS) &&
+               !spec->suppress_sync && strv_length(spec->families) == 0;
 }
 
 bool seccomp_spec_is_default(const struct seccomp_spec *spec)
 {
-        return strv_length(spec->terms) == 0 && has_default_caps(spec);
+        return strv_length(spec->terms) == 0 && has_nothing_but_terms(spec);
 }
 
 static bool spec_is_nesting(const struct seccomp_spec *spec)
 {
         return strv_length(spec->terms) == 1 && streq(spec->terms[0], SECCOMP_NESTING_TERM) &&
-               has_default_caps(spec);
+               has_nothing_but_terms(spec);
 }
 
 void seccomp_describe(const struct seccomp_spec *spec, struct strbuf *out)
@@ -62,6 +63,11 @@ void seccomp_describe(const struct seccomp_spec *spec, struct strbuf *out)
         STRV_FOREACH(term, spec->terms)
         strbuf_addf(out, "; %s %s", (*term)[0] == '~' ? "deny" : "allow",
                     *term + ((*term)[0] == '~'));
+        STRV_FOREACH(family, spec->families)
+        strbuf_addf(out, "; %s sockets of %s", (*family)[0] == '~' ? "deny" : "allow",
+                    *family + ((*family)[0] == '~'));
+        if (spec->suppress_sync)
+                strbuf_add(out, "; suppress sync");
 }
 
 void seccomp_program_done(struct seccomp_program *p)
@@ -99,6 +105,9 @@ static int find_cache_name(const struct seccomp_spec *spec, const struct stat *h
                     helper->st_ctim.tv_nsec, (intmax_t) helper->st_size);
         STRV_FOREACH(term, spec->terms)
         strbuf_add_bytes(&b, *term, strlen(*term) + 1);
+        strbuf_addf(&b, "\n%d", spec->suppress_sync);
+        STRV_FOREACH(family, spec->families)
+        strbuf_addf(&b, ",%s", *family);
         if (!strbuf_ok(&b))
                 return -ENOMEM;
         (void) snprintf(ret, 2 * sizeof(uint64_t) + 1, "%016" PRIx64,
@@ -238,13 +247,22 @@ static int run_helper(char *const *argv, char **ret_output, size_t *ret_size, ch
 static int build_argv(const struct seccomp_places *places, const struct seccomp_spec *spec,
                       char ***ret)
 {
+        struct strbuf families CLEANUP_STRBUF = STRBUF_NULL;
         char **argv CLEANUP_STRV = NULL;
         char caps[2 * sizeof(uint64_t) + 1];
         int r = strv_add(&argv, places->helper);
 
         (void) snprintf(caps, sizeof(caps), "%" PRIx64, effective_caps(spec));
+        STRV_FOREACH(family, spec->families)
+        strbuf_addf(&families, "%s%s", families.length ? "," : "", *family);
+        if (!strbuf_ok(&families))
+                return -ENOMEM;
         if (r >= 0)
                 r = strv_add(&argv, caps);
+        if (r >= 0)
+                r = strv_add(&argv, spec->suppress_sync ? "1" : "0");
+        if (r >= 0)
+                r = strv_add(&argv, strbuf_text(&families));
         if (r >= 0)
                 r = strv_add_all(&argv, spec->terms);
         if (r >= 0)
@@ -340,7 +358,7 @@ int seccomp_program_get(const struct seccomp_spec *spec, struct seccomp_program 
         return seccomp_program_get_at(&places, spec, ret, failure);
 }
 
-int seccomp_program_install(const struct seccomp_program *p)
+int seccomp_program_install(const struct seccomp_program *p, bool log)
 {
         /* The kernel's structure has no const; it only reads. */
         const struct {
@@ -349,5 +367,8 @@ int seccomp_program_install(const struct seccomp_program *p)
         } program = { p->length, p->filter };
 
         static_assert(sizeof(program) == sizeof(struct sock_fprog), "this is a sock_fprog");
-        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, log ? SECCOMP_FILTER_FLAG_LOG : 0,
+                       &program) < 0
+                       ? -errno
+                       : 0;
 }

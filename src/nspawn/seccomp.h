@@ -25,6 +25,8 @@ struct seccomp_spec {
         uint64_t retained_caps; /* what the payload may have: the bounding set */
         /* As the options gave them: "WORD…" allows, "~WORD…" denies; NULL: none. */
         char *const *terms;
+        bool suppress_sync;    /* fsync() and the like do nothing */
+        char *const *families; /* words of families.h; NULL: sockets of every family */
 };
 
 /* True if the ready-made program is the right one. */
@@ -59,7 +61,7 @@ void seccomp_program_done(struct seccomp_program *p);
  * Puts the calling thread and what it starts under the filter, for ever. The caller still needs
  * CAP_SYS_ADMIN then, or -EACCES. -ENOSYS or -EINVAL: the kernel has no filters.
  */
-int seccomp_program_install(const struct seccomp_program *p);
+int seccomp_program_install(const struct seccomp_program *p, bool log);
 
 /* Where seccomp_program_get() looks; tests have other places. */
 struct seccomp_places {

@@ -2,10 +2,12 @@
 # an object, the ready-made program; libseccomp is only in the generator and in the helper.
 nspawn_seccomp_sources = \
 	%D%/seccomp.c %D%/seccomp.h \
+	%D%/families.c %D%/families.h \
 	%D%/seccomp-groups.h
 nodist_nspawn_seccomp_sources = src/nspawn/seccomp-default.c
 
 seccomp_build_sources = \
+	%D%/families.c %D%/families.h \
 	%D%/seccomp-build.c %D%/seccomp-build.h \
 	%D%/seccomp-groups.c %D%/seccomp-groups.h
 

@@ -10,6 +10,8 @@
 #include <sys/personality.h>
 
 #include "basic/parse.h"
+#include "basic/strv.h"
+#include "nspawn/families.h"
 #include "nspawn/setters.h"
 
 int set_ambient_capability(struct container_config *c, const struct setting *s,
@@ -21,6 +23,40 @@ int set_ambient_capability(struct container_config *c, const struct setting *s,
         if (r == 0)
                 c->ambient_capabilities |= set;
         return r;
+}
+
+int set_address_families(struct container_config *c, const struct setting *s,
+                         struct failure *failure)
+{
+        bool deny = s->value[0] == '~';
+        char **words CLEANUP_STRV = NULL, **terms CLEANUP_STRV = NULL;
+
+        if (setting_asks_for_help(s)) {
+                for (size_t i = 0; family_name(i); i++)
+                        (void) puts(family_name(i));
+                return 1;
+        }
+        if (strv_split(s->value + deny, " \t\n", &words) < 0)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (!words && !deny)
+                c->address_families = strv_free(c->address_families);
+        STRV_FOREACH(word, words)
+        {
+                char term[32];
+
+                if (family_from_name(*word) < 0)
+                        return failure_set(
+                                failure, -EINVAL,
+                                "Cannot use '%s': '%s' is not a family of addresses. See "
+                                "--restrict-address-families=help.",
+                                s->origin, *word);
+                (void) snprintf(term, sizeof(term), "%s%s", deny ? "~" : "", *word);
+                if (strv_add(&terms, term) < 0)
+                        return failure_set(failure, -ENOMEM, "Out of memory.");
+        }
+        return strv_add_all(&c->address_families, terms) < 0
+                       ? failure_set(failure, -ENOMEM, "Out of memory.")
+                       : 0;
 }
 
 int set_oom_score_adjust(struct container_config *c, const struct setting *s,

@@ -46,6 +46,7 @@ setting_apply_fn set_bind;
 setting_apply_fn set_tmpfs;
 
 /* ---- setters-payload.c: what the payload is started with ---- */
+setting_apply_fn set_address_families;
 setting_apply_fn set_ambient_capability;
 setting_apply_fn set_cpu_affinity;
 setting_apply_fn set_oom_score_adjust;
@@ -55,6 +56,10 @@ setting_apply_fn set_volatile;
 
 /* ---- setters-life.c ---- */
 setting_apply_fn set_time;
+
+/* ---- setters-credentials.c ---- */
+setting_apply_fn set_credential;
+setting_apply_fn set_load_credential;
 
 /* ---- for other setters ---- */
 

@@ -402,14 +402,14 @@ static void mask(struct merge *m, const bool *on_argv)
                 m->has_start_mode = false;
 }
 
-/* To allow system calls takes trust, to deny them does not; a list with both is one list. */
-static bool allows_system_calls(const struct merge *m)
+/* To allow system calls or families of addresses takes trust, to deny them does not; a list with both
+ * is one list. */
+static bool allows_in(const struct merge *m, enum option_group group)
 {
         for (size_t i = 0; i < m->settings.n; i++) {
                 const struct setting *s = &m->settings.list[i];
 
-                if (s->row && s->row->group == GROUP_SYSTEM_CALL_FILTER && s->value[0] != '~' &&
-                    s->value[0] != '\0')
+                if (s->row && s->row->group == group && s->value[0] != '~' && s->value[0] != '\0')
                         return true;
         }
         return false;
@@ -417,7 +417,8 @@ static bool allows_system_calls(const struct merge *m)
 
 static void distrust(struct merge *m)
 {
-        bool allows = allows_system_calls(m);
+        bool calls = allows_in(m, GROUP_SYSTEM_CALL_FILTER);
+        bool families = allows_in(m, GROUP_ADDRESS_FAMILIES);
 
         for (size_t i = 0; i < m->settings.n; i++) {
                 const struct setting *s = &m->settings.list[i];
@@ -425,7 +426,8 @@ static void distrust(struct merge *m)
                 if (!s->row)
                         continue;
                 if (s->row->flags & OPTION_TRUSTED ||
-                    (allows && s->row->group == GROUP_SYSTEM_CALL_FILTER))
+                    (calls && s->row->group == GROUP_SYSTEM_CALL_FILTER) ||
+                    (families && s->row->group == GROUP_ADDRESS_FAMILIES))
                         warn(m,
                              "Ignoring '%s': the file is not trusted. Put it into "
                              "/etc/systemd/nspawn, or use --settings=trusted.",

@@ -588,6 +588,15 @@ static void test_good_values(void **state)
                 { "--cpu-affinity=0|--cpu-affinity=1", STRING(cpu_affinity), "1" },
                 { "--cpu-affinity=0|--cpu-affinity=", STRING(cpu_affinity), "none" },
                 { "", STRING(personality), "none" },
+                { "--suppress-sync=yes", BOOLEAN(suppress_sync), "yes" },
+                { "--restrict-address-families=AF_INET AF_UNIX", LIST(address_families),
+                  "AF_INET|AF_UNIX" },
+                { "--restrict-address-families=~AF_INET\tAF_UNIX|--restrict-address-families=AF_"
+                  "X25",
+                  LIST(address_families), "~AF_INET|~AF_UNIX|AF_X25" },
+                { "--restrict-address-families=AF_INET|--restrict-address-families=",
+                  LIST(address_families), "" },
+                { "--restrict-address-families=~", LIST(address_families), "" },
 
                 { "--bind=/a", OTHER(custom_mounts), "bind /a /a rw rbind noidmap;" },
                 { "--bind-ro=/a:/b", OTHER(custom_mounts), "bind /a /b ro rbind noidmap;" },
@@ -657,6 +666,10 @@ static void test_bad_values(void **state)
                 { "--cpu-affinity=3-1", -ERANGE, "numbers of CPUs" },
                 { "--cpu-affinity=8192", -ERANGE, "numbers of CPUs" },
                 { "--cpu-affinity=1,", -EINVAL, "numbers of CPUs" },
+                { "--suppress-sync=x", -EINVAL, "yes or no" },
+                { "--restrict-address-families=AF_INET,AF_UNIX", -EINVAL, "'AF_INET,AF_UNIX'" },
+                { "--restrict-address-families=AF_INET ~AF_UNIX", -EINVAL, "'~AF_UNIX'" },
+                { "--restrict-address-families=inet", -EINVAL, "help" },
                 { "--personality=", -EINVAL, "one of" },
                 { "--personality=pdp11", -EINVAL, "one of" },
                 { "--hostname=.a", -EINVAL, "host name" },
@@ -819,6 +832,8 @@ static const char *const variables[] = {
         "SYSTEMD_NSPAWN_LOCK",
         "SYSTEMD_NSPAWN_CHECK_OS_RELEASE",
         "SYSTEMD_SECCOMP",
+        "SYSTEMD_LOG_SECCOMP",
+        "SYSTEMD_SUPPRESS_SYNC",
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE",
         "SYSTEMD_NSPAWN_CONTAINER_SERVICE",
         "LISTEN_FDS",
@@ -854,6 +869,13 @@ static void test_environment(void **state)
                 { "SYSTEMD_SECCOMP", "0", 0, "tmp lock check api=0 systemd-nspawn" },
                 { "SYSTEMD_SECCOMP", "1", 0, "tmp lock check filter api=0 systemd-nspawn" },
                 { "SYSTEMD_SECCOMP", "x", -EINVAL, NULL },
+                { "SYSTEMD_SUPPRESS_SYNC", "1", 0,
+                  "tmp lock check filter sync api=0 systemd-nspawn" },
+                { "SYSTEMD_SUPPRESS_SYNC", "no", 0, "tmp lock check filter api=0 systemd-nspawn" },
+                { "SYSTEMD_SUPPRESS_SYNC", "x", -EINVAL, NULL },
+                { "SYSTEMD_LOG_SECCOMP", "yes", 0,
+                  "tmp lock check filter log api=0 systemd-nspawn" },
+                { "SYSTEMD_LOG_SECCOMP", "", -EINVAL, NULL },
                 { "SYSTEMD_NSPAWN_API_VFS_WRITABLE", "1", 0,
                   "tmp lock check filter api=1 systemd-nspawn" },
                 { "SYSTEMD_NSPAWN_API_VFS_WRITABLE", "no", 0,
@@ -886,10 +908,12 @@ static void test_environment(void **state)
                         assert_non_null(strstr(failure.text, rows[i].variable));
                         continue;
                 }
-                (void) snprintf(
-                        result, sizeof(result), "%s%s%s%sapi=%d %s", c.tmpfs_on_tmp ? "tmp " : "",
-                        c.lock_tree ? "lock " : "", c.check_os_release ? "check " : "",
-                        c.system_call_filter_off ? "" : "filter ", (int) c.api_vfs, c.service);
+                (void) snprintf(result, sizeof(result), "%s%s%s%s%s%sapi=%d %s",
+                                c.tmpfs_on_tmp ? "tmp " : "", c.lock_tree ? "lock " : "",
+                                c.check_os_release ? "check " : "",
+                                c.system_call_filter_off ? "" : "filter ",
+                                c.suppress_sync ? "sync " : "", c.log_filter ? "log " : "",
+                                (int) c.api_vfs, c.service);
                 assert_string_equal(result, rows[i].result);
                 assert_int_equal(c.n_listen_fds, 0);
         }

@@ -57,6 +57,9 @@ static uint32_t interpret(const struct sock_filter *program, size_t n,
                 case BPF_JMP | BPF_JGE | BPF_K:
                         holds = a >= f->k;
                         break;
+                case BPF_JMP | BPF_JSET | BPF_K:
+                        holds = (a & f->k) != 0;
+                        break;
                 case BPF_JMP | BPF_JGT | BPF_K:
                         holds = a > f->k;
                         break;
@@ -79,7 +82,9 @@ static uint32_t ask(const struct seccomp_program *p, uint32_t arch, uint32_t nr,
 
 static void build(uint32_t native, uint64_t caps, char *const *terms, struct seccomp_program *ret)
 {
-        const struct seccomp_build_input input = { native, caps, terms };
+        const struct seccomp_build_input input = { .native = native,
+                                                   .retained_caps = caps,
+                                                   .terms = terms };
         struct sock_filter *filter = NULL;
 
         *ret = (struct seccomp_program) SECCOMP_PROGRAM_NULL;
@@ -231,6 +236,163 @@ static void test_single_calls(void **state)
                                  rows[i].nr, rows[i].arch, terms ? terms[0] : "", got,
                                  rows[i].expected);
         }
+}
+
+static void build_input(const struct seccomp_build_input *input, struct seccomp_program *ret)
+{
+        struct sock_filter *filter = NULL;
+
+        *ret = (struct seccomp_program) SECCOMP_PROGRAM_NULL;
+        assert_int_equal(seccomp_build(input, &filter, &ret->length, &ret->unknown), 0);
+        ret->filter = ret->owned = filter;
+}
+
+static void test_suppress_sync(void **state)
+{
+        enum { AMD64 = SCMP_ARCH_X86_64, I386 = SCMP_ARCH_X86, MIPS = SCMP_ARCH_MIPSEL64 };
+        static const struct {
+                uint32_t native, arch, nr;
+                uint64_t a1, a2;
+                const char *term;
+                uint32_t expected;
+        } rows[] = {
+                { AMD64, AMD64, 74, 0, 0, NULL, REFUSE(0) },  /* fsync */
+                { AMD64, AMD64, 75, 0, 0, NULL, REFUSE(0) },  /* fdatasync */
+                { AMD64, AMD64, 26, 0, 0, NULL, REFUSE(0) },  /* msync */
+                { AMD64, AMD64, 162, 0, 0, NULL, REFUSE(0) }, /* sync */
+                { AMD64, AMD64, 277, 0, 0, NULL, REFUSE(0) }, /* sync_file_range */
+                { AMD64, AMD64, 306, 0, 0, NULL, REFUSE(0) }, /* syncfs */
+                { AMD64, AMD64, 74, 0, 0, "~fsync", REFUSE(EPERM) },
+                { AMD64, AMD64, 75, 0, 0, "~fsync", REFUSE(0) },
+                { AMD64, AMD64, 0, 0, 0, NULL, ALLOW },
+                { AMD64, AMD64, 2, 010001, 0, NULL, REFUSE(EINVAL) }, /* open */
+                { AMD64, AMD64, 2, 04010001, 0, NULL, REFUSE(EINVAL) },
+                { AMD64, AMD64, 2, 0101, 010000, NULL, ALLOW },
+                { AMD64, AMD64, 2, 010001, 0, "~open", REFUSE(EPERM) },
+                { AMD64, AMD64, 257, 010000, 010001, NULL, REFUSE(EINVAL) }, /* openat */
+                { AMD64, AMD64, 257, 010000, 0101, NULL, ALLOW },
+                /* The upper half is not the kernel's. */
+                { AMD64, AMD64, 257, 0, UINT64_C(0x100000000), NULL, ALLOW },
+                { AMD64, AMD64, 437, 0, 0, NULL, REFUSE(ENOSYS) }, /* openat2 */
+                { AMD64, AMD64, 437, 0, 0, "~openat2", REFUSE(EPERM) },
+                { AMD64, AMD64, 41, 0, 9, NULL, ALLOW }, /* socket */
+                { AMD64, AMD64, 0x40000000 + 74, 0, 0, NULL, REFUSE(0) },
+                { AMD64, AMD64, 0x40000000 + 2, 010000, 0, NULL, REFUSE(EINVAL) },
+                { AMD64, I386, 118, 0, 0, NULL, REFUSE(0) }, /* fsync */
+                { AMD64, I386, 5, 010000, 0, NULL, REFUSE(EINVAL) },
+                { AMD64, I386, 295, 0, 010000, NULL, REFUSE(EINVAL) },
+                { MIPS, MIPS, 5002, 0x10, 0, NULL, REFUSE(EINVAL) },
+                { MIPS, MIPS, 5002, 010000, 0, NULL, ALLOW },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct seccomp_program p CLEANUP_SECCOMP_PROGRAM = SECCOMP_PROGRAM_NULL;
+                char *const terms[] = { (char *) rows[i].term, NULL };
+                const struct seccomp_build_input input = { .native = rows[i].native,
+                                                           .retained_caps = SECCOMP_DEFAULT_CAPS,
+                                                           .terms = terms,
+                                                           .suppress_sync = true };
+                const struct seccomp_data data = { .arch = rows[i].arch,
+                                                   .nr = (int) rows[i].nr,
+                                                   .args = { 0, rows[i].a1, rows[i].a2 } };
+
+                build_input(&input, &p);
+                if (interpret(p.filter, p.length, &data) != rows[i].expected)
+                        fail_msg("row %zu: 0x%x", i, interpret(p.filter, p.length, &data));
+        }
+}
+
+static void test_families(void **state)
+{
+        static const struct {
+                const char *words[4];
+                const char *allowed; /* of those in the list below; "all": all */
+        } rows[] = {
+                { { "AF_UNIX" }, " AF_UNIX" },
+                { { "AF_INET", "AF_INET6" }, " AF_INET AF_INET6" },
+                { { "AF_INET", "AF_NETLINK", "~AF_INET" }, " AF_NETLINK" },
+                { { "~AF_INET", "AF_INET" }, "" },
+                { { "~AF_NETLINK", "~AF_PACKET" }, " AF_UNSPEC AF_UNIX AF_INET AF_INET6 AF_VSOCK" },
+                { { "AF_LOCAL", "AF_ROUTE" }, " AF_UNIX AF_NETLINK" },
+                { { NULL }, " AF_UNSPEC AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_VSOCK" },
+        };
+        static const char *const asked[] = { "AF_UNSPEC",  "AF_UNIX",   "AF_INET", "AF_INET6",
+                                             "AF_NETLINK", "AF_PACKET", "AF_VSOCK" };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct seccomp_program p CLEANUP_SECCOMP_PROGRAM = SECCOMP_PROGRAM_NULL;
+                struct seccomp_build_input input = { .native = SCMP_ARCH_X86_64,
+                                                     .retained_caps = SECCOMP_DEFAULT_CAPS };
+                struct strbuf allowed CLEANUP_STRBUF = STRBUF_NULL;
+                bool restricts = rows[i].words[0] != NULL, only = false;
+
+                for (size_t k = 0; rows[i].words[k]; k++) {
+                        assert_int_equal(family_set_add(&input.families, rows[i].words[k]), 0);
+                        only |= rows[i].words[k][0] != '~';
+                }
+                build_input(&input, &p);
+                for (size_t k = 0; k < ARRAY_SIZE(asked); k++) {
+                        uint64_t family = (uint64_t) family_from_name(asked[k]);
+                        uint32_t answer = ask(&p, SCMP_ARCH_X86_64, 41, family, 0);
+
+                        assert_int_equal(answer, ask(&p, SCMP_ARCH_X86, 359, family, 0));
+                        /* The kernel takes an int. */
+                        assert_int_equal(answer, ask(&p, SCMP_ARCH_X86_64, 41,
+                                                     family | UINT64_C(7) << 32, 0));
+                        if (answer == ALLOW)
+                                strbuf_addf(&allowed, " %s", asked[k]);
+                        else
+                                assert_int_equal(answer, REFUSE(EAFNOSUPPORT));
+                }
+                assert_string_equal(strbuf_text(&allowed), rows[i].allowed);
+                assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 41, AF_NETLINK, NETLINK_AUDIT),
+                                 REFUSE(EAFNOSUPPORT));
+                assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 41, 4711, 0),
+                                 only ? REFUSE(EAFNOSUPPORT) : ALLOW);
+                assert_int_equal(ask(&p, SCMP_ARCH_X86, 102, 1, 0),
+                                 restricts ? REFUSE(EAFNOSUPPORT) : ALLOW); /* socketcall */
+                assert_int_equal(ask(&p, SCMP_ARCH_X86, 102, 3, 0), ALLOW);
+                assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 425, 0, 0),
+                                 restricts ? REFUSE(EPERM) : ALLOW); /* io_uring_setup */
+                assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 53, AF_UNIX, 0), ALLOW);
+        }
+}
+
+/* A denied socket() stays denied, with its own error. */
+static void test_families_and_terms(void **state)
+{
+        struct seccomp_program p CLEANUP_SECCOMP_PROGRAM = SECCOMP_PROGRAM_NULL;
+        struct seccomp_build_input input = { .native = SCMP_ARCH_X86_64,
+                                             .retained_caps = SECCOMP_DEFAULT_CAPS,
+                                             .terms = TERMS("~socket"),
+                                             .suppress_sync = true };
+
+        (void) state;
+        assert_int_equal(family_set_add(&input.families, "AF_INET"), 0);
+        build_input(&input, &p);
+        assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 41, AF_INET, 0), REFUSE(EPERM));
+        assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 41, AF_UNIX, 0), REFUSE(EPERM));
+        assert_int_equal(ask(&p, SCMP_ARCH_X86_64, 74, 0, 0), REFUSE(0));
+}
+
+static void test_family_names(void **state)
+{
+        static const char *const bad[] = { "",     "~",        "AF_",       "AF_FOO", "af_inet",
+                                           "INET", "AF_INET ", "~~AF_INET", "AF_MAX", "none" };
+        struct family_set set = { .allowed = 0 };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                if (family_set_add(&set, bad[i]) != -EINVAL)
+                        fail_msg("'%s'", bad[i]);
+        assert_false(set.restricts);
+        assert_true(family_set_allows(&set, AF_INET) && family_set_allows(&set, 4711));
+        for (size_t i = 0; family_name(i); i++)
+                assert_true(family_from_name(family_name(i)) >= 0 &&
+                            family_from_name(family_name(i)) < FAMILIES_MAX);
+        assert_int_equal(family_from_name("AF_VSOCK"), AF_VSOCK);
 }
 
 static bool list_has(uint32_t names, const char *list, uint32_t nr, const char *name)
@@ -421,7 +583,7 @@ static int tear_down(void **state)
 static void get(struct fixture *f, const char *term, struct seccomp_program *ret)
 {
         char *const terms[] = { (char *) (uintptr_t) term, NULL };
-        const struct seccomp_spec spec = { SECCOMP_DEFAULT_CAPS, terms };
+        const struct seccomp_spec spec = { .retained_caps = SECCOMP_DEFAULT_CAPS, .terms = terms };
 
         assert_int_equal(seccomp_program_get_at(&f->places, &spec, ret, &f->failure), 0);
 }
@@ -546,7 +708,8 @@ static void test_helper_fails(void **state)
                 { "/etc/passwd", -EPROTO }, /* cannot be run */
         };
         struct fixture *f = *state;
-        const struct seccomp_spec spec = { SECCOMP_DEFAULT_CAPS, TERMS("keyctl") };
+        const struct seccomp_spec spec = { .retained_caps = SECCOMP_DEFAULT_CAPS,
+                                           .terms = TERMS("keyctl") };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 struct seccomp_program p = SECCOMP_PROGRAM_NULL;
@@ -590,7 +753,7 @@ static void test_kernel(void **state)
                 int r;
 
                 (void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-                r = seccomp_program_install(&p);
+                r = seccomp_program_install(&p, false);
                 if (r < 0)
                         _exit(r == -ENOSYS || r == -EINVAL ? 77 : 1);
                 _exit(errno_of(syscall(999)) != ENOSYS                                        ? 2
@@ -611,6 +774,10 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_single_calls),
+                cmocka_unit_test(test_suppress_sync),
+                cmocka_unit_test(test_families),
+                cmocka_unit_test(test_families_and_terms),
+                cmocka_unit_test(test_family_names),
                 cmocka_unit_test(test_all_numbers),
                 cmocka_unit_test(test_socket_big_endian),
                 cmocka_unit_test(test_unknown_words),

@@ -1,6 +1,7 @@
 # The launcher's unit tests; included by local.mk. They link what ships.
 if HAVE_CMOCKA
 nspawn_tests = \
+	src/nspawn/test-credentials \
 	src/nspawn/test-options \
 	src/nspawn/test-plan \
 	src/nspawn/test-parts \
@@ -9,6 +10,9 @@ check_PROGRAMS += $(nspawn_tests)
 TESTS += $(nspawn_tests)
 nspawn_test_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a \
 	src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)
+src_nspawn_test_credentials_SOURCES = %D%/test-credentials.c
+src_nspawn_test_credentials_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_nspawn_test_credentials_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_options_SOURCES = %D%/test-options.c
 src_nspawn_test_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_options_LDADD = $(nspawn_test_libraries)

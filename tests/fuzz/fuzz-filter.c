@@ -7,8 +7,10 @@
 #include "nspawn/seccomp-groups.h"
 
 /*
- * The first eight bytes are the capabilities, of which the highest bit chooses the architecture;
- * each line behind them is a term of the system call filter. The program has to be one that the kernel takes, and has to do what the terms say.
+ * The first eight bytes are the capabilities, of which the highest bit chooses the architecture and
+ * the next one whether syncs are suppressed; each line behind them is a family of addresses, or else
+ * a term of the system call filter. The program has to be one that the kernel takes, and has to do
+ * what the terms say.
  */
 
 static size_t target_of(const struct sock_filter *program, size_t at, uint32_t value)
@@ -22,6 +24,8 @@ static size_t target_of(const struct sock_filter *program, size_t at, uint32_t v
                 return at + 1 + (value == f->k ? f->jt : f->jf);
         case BPF_JMP | BPF_JGE | BPF_K:
                 return at + 1 + (value >= f->k ? f->jt : f->jf);
+        case BPF_JMP | BPF_JSET | BPF_K:
+                return at + 1 + (value & f->k ? f->jt : f->jf);
         case BPF_JMP | BPF_JGT | BPF_K:
                 return at + 1 + (value > f->k ? f->jt : f->jf);
         default:
@@ -69,20 +73,44 @@ static void try_denied(const struct seccomp_build_input *input, const struct soc
         }
 }
 
+/* No family gets through that is not allowed; others as without families. */
+static void try_families(const struct seccomp_build_input *input, const struct sock_filter *program,
+                         size_t n)
+{
+        struct seccomp_data data = { .arch = input->native };
+
+        data.nr = seccomp_syscall_resolve_name_arch(input->native, "socket");
+        for (unsigned family = 0; family < FAMILIES_MAX + 1; family++) {
+                uint32_t answer;
+
+                data.args[0] = family;
+                answer = verdict(program, n, &data);
+                FUZZ_CHECK(answer == SECCOMP_RET_ALLOW
+                                   ? family_set_allows(&input->families, family)
+                                   : answer == (SECCOMP_RET_ERRNO | EPERM) ||
+                                             !family_set_allows(&input->families, family));
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct seccomp_build_input input = { .native = SCMP_ARCH_X86_64 };
         size_t n = MIN_OF(size, sizeof(input.retained_caps));
         char *text CLEANUP_FREE = fuzz_text(data + n, size - n);
-        char **terms CLEANUP_STRV = NULL, **unknown CLEANUP_STRV = NULL;
+        char **lines CLEANUP_STRV = NULL, **terms CLEANUP_STRV = NULL;
+        char **unknown CLEANUP_STRV = NULL;
         struct sock_filter *program CLEANUP_FREE = NULL;
         unsigned short length = 0;
         int r;
 
         if (n > 0)
                 memcpy(&input.retained_caps, data, n);
-        FUZZ_CHECK(strv_split(text, "\n", &terms) == 0);
+        FUZZ_CHECK(strv_split(text, "\n", &lines) == 0);
+        STRV_FOREACH(line, lines)
+        if (family_set_add(&input.families, *line) < 0)
+                FUZZ_CHECK(strv_add(&terms, *line) == 0);
         input.terms = terms;
+        input.suppress_sync = input.retained_caps >> 62 & 1;
         if (input.retained_caps >> 63)
                 input.native = SCMP_ARCH_AARCH64;
         r = seccomp_build(&input, &program, &length, &unknown);
@@ -95,8 +123,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 uint32_t answer = verdict(program, length, &call);
 
                 FUZZ_CHECK(answer == SECCOMP_RET_ALLOW || answer == (SECCOMP_RET_ERRNO | EPERM) ||
-                           answer == (SECCOMP_RET_ERRNO | ENOSYS));
+                           answer == (SECCOMP_RET_ERRNO | ENOSYS) ||
+                           (input.suppress_sync && answer == (SECCOMP_RET_ERRNO | 0)) ||
+                           (!family_set_allows(&input.families, 0) &&
+                            answer == (SECCOMP_RET_ERRNO | EAFNOSUPPORT)));
         }
+        try_families(&input, program, length);
         try_denied(&input, program, length);
         STRV_FOREACH(word, unknown)
         FUZZ_CHECK(**word && !strchr(*word, ' '));

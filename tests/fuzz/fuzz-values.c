@@ -7,8 +7,12 @@
 #include "basic/id128.h"
 #include "basic/idmap.h"
 #include "basic/parse.h"
+#include "basic/strbuf.h"
 #include "basic/strv.h"
+#include "basic/unescape.h"
 #include "fuzz.h"
+#include "nspawn/credentials.h"
+#include "nspawn/families.h"
 
 /* The small parsers of values: what they accept is in range, and is the same when said again. */
 
@@ -60,11 +64,56 @@ static void try_sizes(const char *text)
 static void try_cpu_list(const char *text)
 {
         char *list CLEANUP_FREE = NULL, *again CLEANUP_FREE = NULL;
+        struct cpu_mask mask, same;
 
         if (parse_cpu_list(text, &list) < 0)
                 return;
         FUZZ_CHECK(list[0] && list[strspn(list, "0123456789,-")] == '\0');
         FUZZ_CHECK(parse_cpu_list(list, &again) == 0 && streq(list, again));
+        FUZZ_CHECK(cpu_mask_from_list(text, &mask) == 0 && cpu_mask_intersects(&mask, &mask));
+        FUZZ_CHECK(cpu_mask_from_list(list, &same) == 0 && memcmp(&mask, &same, sizeof(mask)) == 0);
+}
+
+static void try_unescape(const char *text)
+{
+        struct strbuf octal CLEANUP_STRBUF = STRBUF_NULL;
+        char *bytes CLEANUP_FREE = NULL, *again CLEANUP_FREE = NULL;
+        size_t n = 0, m = 0;
+        int r = unescape_c(text, &bytes, &n);
+
+        FUZZ_CHECK(r == 0 ? bytes && n <= strlen(text) && bytes[n] == '\0'
+                          : r == -EINVAL && !bytes);
+        FUZZ_CHECK(r == 0 || strchr(text, '\\'));
+        if (r < 0)
+                return;
+        for (size_t i = 0; i < n; i++)
+                strbuf_addf(&octal, "\\%03o", (unsigned char) bytes[i]);
+        FUZZ_CHECK(unescape_c(strbuf_text(&octal), &again, &m) == 0);
+        FUZZ_CHECK(m == n && memcmp(bytes, again, n) == 0);
+}
+
+static void try_credential(const char *text)
+{
+        size_t n = strcspn(text, ":");
+
+        if (!credential_id_is_valid(text, n))
+                return;
+        FUZZ_CHECK(n > 0 && n <= 255 && !memchr(text, '/', n) && !memchr(text, '\n', n));
+}
+
+static void try_families(const char *text)
+{
+        struct family_set set = { .allowed = 0 };
+        int number = family_from_name(text + (text[0] == '~'));
+
+        if (family_set_add(&set, text) < 0) {
+                FUZZ_CHECK(!set.restricts && number < 0);
+                return;
+        }
+        FUZZ_CHECK(set.restricts && number >= 0 && number < FAMILIES_MAX);
+        for (unsigned family = 0; family < FAMILIES_MAX + 1; family++)
+                FUZZ_CHECK(family_set_allows(&set, family) ==
+                           ((family == (unsigned) number) == (text[0] != '~')));
 }
 
 static void try_signal(const char *text)
@@ -162,6 +211,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 try_numbers(line);
                 try_sizes(line);
                 try_cpu_list(line);
+                try_unescape(line);
+                try_credential(line);
+                try_families(line);
                 try_signal(line);
                 try_ids(line);
                 try_capabilities(line);

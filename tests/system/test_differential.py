@@ -128,6 +128,8 @@ echo "localtime $(stat -c '%F %a %u:%g' /etc/localtime 2>&1) $(readlink /etc/loc
 echo "links $(ls /sys/class/net | xargs echo)"
 echo "interfaces-up $(ip -o link show up | wc -l)"
 echo "sys $(ls /sys | xargs echo)"
+ls /run/host/credentials >/dev/null 2>&1 && for f in /run/host/credentials/*; do
+    echo "credential-${f##*/} $(md5sum <$f)"; done
 echo "personality $(cat /proc/1/personality 2>&1)"
 echo "manager $(cat /run/host/container-manager)"
 echo "uuid $(cat /run/host/container-uuid)"
@@ -281,6 +283,9 @@ VIEWS = {
     "words": ["-E", "A=b", "--hostname=front", "--chdir=/usr"],
     "pipe": ["--console=pipe"],
     "filter": ["--system-call-filter=@keyring ~@chown"],
+    "credentials": ["--set-credential=a:x\\x41\\n", "--load-credential=b:/etc/hostname"],
+    "credentials of users": ["-U", "--set-credential=a:1"],
+    "suppressed sync": ["--suppress-sync=yes"],
     "payload": ["--ambient-capability=CAP_NET_RAW", "--oom-score-adjust=50", "--cpu-affinity=0"],
 }
 
@@ -321,6 +326,7 @@ SETTINGS_VIEWS = {
                           ["-E", "C=d", "--hostname=mine", "--settings=override"]),
     "taken back": ("[Exec]\nEnvironment=A=b\nEnvironment=\nHostname=x\nHostname=\n"
                    "NoNewPrivileges=yes\nNoNewPrivileges=\n[Files]\nReadOnly=yes\nReadOnly=\n", []),
+    "suppressed sync": ("[Exec]\nSuppressSync=yes\n", []),
     "payload": ("[Exec]\nAmbientCapability=CAP_NET_RAW CAP_CHOWN\nOOMScoreAdjust=50\n", []),
     "filter": ("[Exec]\nSystemCallFilter=@keyring\nSystemCallFilter=~@chown\n", []),
     "continued": ("[Exec]\nEnvironment=A=1 \\\n# no \\\n  B=2\n\nEnvironment=C=3", []),
@@ -373,6 +379,14 @@ CASES = [
     ["--boot", "extra", "words"], ["--no-such-option"], ["--help"], ["--version"],
     ["--notify-ready=x", "true"], ["-M", "-x-", "true"], ["--setenv=1x=3", "true"], ["-E", "A=1", "true"],
     ["--user=nosuchuser", "true"],
+    ["--set-credential=a", "true"], ["--set-credential=a:\\q", "true"], ["--set-credential=:1", "true"],
+    ["--set-credential=a:1", "--set-credential=a:2", "true"], ["--load-credential=a:/no/such", "true"],
+    ["--load-credential=a:b", "true"], ["--load-credential=a:/etc", "true"], ["--suppress-sync=x", "true"],
+    ["--oom-score-adjust=1001", "true"], ["--cpu-affinity=99999", "true"], ["--cpu-affinity=", "true"],
+    ["--personality=vax", "true"], ["--personality=", "true"], ["--ambient-capability=all", "true"],
+    ["--ambient-capability=CAP_SYS_TIME", "true"], ["--ambient-capability=CAP_CHOWN", "-b"],
+    ["--suppress-sync=yes", *SH, "dd if=/dev/zero of=/tmp/x count=1 oflag=sync"],
+    ["--suppress-sync=yes", *SH, "dd if=/dev/zero of=/tmp/x count=1 conv=fsync"],
 ]
 
 

@@ -1,7 +1,11 @@
 """What the payload is started with: where it runs, what it is given, what it may not do."""
 
+import hashlib
 import os
 import re
+import socket
+import threading
+import time
 
 import pytest
 
@@ -110,6 +114,133 @@ def test_bad_ambient(shared_busybox, args, text):
     refused(shared_busybox, *args, text=text)
     with settings_file(f"{RUN}/{shared_busybox.name}.nspawn", "[Exec]\nAmbientCapability=all\n"):
         refused(shared_busybox, text="name the capabilities")
+
+
+# Credentials -----------------------------------------------------------------------------------
+
+LIST = """cd $CREDENTIALS_DIRECTORY && stat -c '%n %a %u:%g %s' . * && md5sum * && touch x 2>&1
+mount -o remount,rw,bind . 2>&1; touch x 2>&1; grep " $CREDENTIALS_DIRECTORY " /proc/self/mountinfo"""
+
+
+@pytest.mark.parametrize("args", [[], ["-a"], ["-U"], ["--private-network"]], ids=str)
+def test_credentials(shared_busybox, tmp_path, args):
+    file = tmp_path / "key"
+    file.write_bytes(b"\0\xff\n")
+    result = run(*args, *SHARED, shared_busybox, "--set-credential=a.b:x\\x41\\000\\n",
+                 "--set-credential=empty:", f"--load-credential=key:{file}", "sh", "-c", LIST)
+    out = result.stdout.replace("\r", "")
+    assert lines_of(out)[:4] == [". 500 0:0 0", "a.b 400 0:0 4", "empty 400 0:0 0", "key 400 0:0 3"]
+    for content in (b"xA\0\n", b"", b"\0\xff\n"):
+        assert hashlib.md5(content).hexdigest() in out
+    assert out.count("Read-only file system") == 2
+    fields, _, rest = lines_of(out)[-1].partition(" - ")
+    assert set(fields.split()[5].split(",")) >= {"nosuid", "nodev", "noexec"}
+    if not harness.IS_STOCK:
+        assert rest == "ramfs ramfs ro,mode=700"
+
+
+@pytest.mark.ours
+def test_credentials_of_a_user_without_privileges(shared_busybox):
+    args = ["--no-new-privileges=yes", "-u", "daemon", "--set-credential=a:1"]
+    script = "cat /run/host/credentials/a; stat -c %a /run/host/credentials /run/host/credentials/a"
+    assert lines_of(inside(shared_busybox, "sh", "-c", script, args=args)) == ["1555", "444"]
+    result = run("-u", "daemon", "--set-credential=a:1", *SHARED, shared_busybox, "sh", "-c", script)
+    assert "1555" not in result.stdout and result.returncode == 1
+
+
+def test_credentials_of_our_own(shared_busybox, tmp_path):
+    (tmp_path / "mine").write_text("own")
+    env = harness.environment(CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert inside(shared_busybox, "cat", "/run/host/credentials/a", args=["--load-credential=a:mine"],
+                  env=env) == "own"
+
+
+def test_credential_from_a_socket(shared_busybox, tmp_path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        server.listen(1)
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"from a ")
+                time.sleep(0.05)
+                connection.sendall(b"socket")
+        thread = threading.Thread(target=serve)
+        thread.start()
+        out = inside(shared_busybox, "cat", "/run/host/credentials/a",
+                     args=[f"--load-credential=a:{tmp_path}/socket"])
+        thread.join()
+    assert out == "from a socket"
+
+
+def test_credential_from_a_pipe(shared_busybox):
+    reader, writer = os.pipe()
+    os.write(writer, b"from a pipe")
+    os.close(writer)
+    out = inside(shared_busybox, "cat", "/run/host/credentials/a", pass_fds=[reader],
+                 args=[f"--load-credential=a:/dev/fd/{reader}"])
+    os.close(reader)
+    assert out == "from a pipe"
+
+
+@pytest.mark.ours
+def test_nobody_shows_a_secret(shared_busybox, tmp_path):
+    """Neither the plan, nor messages, nor the list of processes."""
+    plan = run("--dry-run", "--json", "--set-credential=a:GEHEIM", "--load-credential=b:/etc/shadow",
+               *SHARED, shared_busybox, "true")
+    assert '"a","b from /etc/shadow"' in plan.stdout and "GEHEIM" not in plan.stdout + plan.stderr
+    for bad in ("--set-credential=a/b:GEHEIM", "--set-credential=a:GEHEIM\\q"):
+        result = run(bad, *SHARED, shared_busybox, "true")
+        assert result.returncode == 1 and "GEHEIM" not in result.stderr
+    process = harness.start("--set-credential=a:GEHEIM", *SHARED, shared_busybox, "sleep", "99")
+    try:
+        leader = harness.leader_of(process.pid)
+        for pid in (process.pid, leader):
+            assert "GEHEIM" not in harness.read(f"/proc/{pid}/cmdline")
+            assert "GEHEIM" not in harness.read(f"/proc/{pid}/environ")
+        assert "a:xxxxxx" in harness.read(f"/proc/{process.pid}/cmdline")
+    finally:
+        harness.stop(process)
+
+
+# Filters ---------------------------------------------------------------------------------------
+
+SYNC = ('$!=0;syscall(74,99);print $!+0," ";$!=0;syscall(162);print $!+0," ";$!=0;'
+        'for $f (010000,04010000,0){sysopen(F,"/tmp/x",0101|$f) and $!=0;print $!+0," ";$!=0}')
+SOCKETS = ('for $f (1,2,16,17){$!=0;socket(S,$f,$f==16?3:1,0) and $!=0;print $!+0," "}'
+           '$!=0;syscall(425,1,0);print $!+0')
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86-64")
+def test_suppressed_sync(shared_debian12):
+    def see(*args, **options):
+        return inside(shared_debian12, "perl", "-e", SYNC, args=args, **options).split()
+    assert see("--suppress-sync=yes") == ["0", "0", "22", "22", "0"]
+    assert see() == see("--suppress-sync=no") == ["9", "0", "0", "0", "0"]
+    assert see(env=harness.environment(SYSTEMD_SUPPRESS_SYNC="1")) == ["0", "0", "22", "22", "0"]
+
+
+@pytest.mark.ours
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86-64")
+@pytest.mark.parametrize("words, expected", [
+    (["AF_UNIX AF_INET"], "0 0 97 97 1"), (["AF_NETLINK"], "97 97 0 97 1"),
+    (["~AF_INET AF_PACKET"], "0 97 0 97 1"), (["AF_UNIX AF_INET", "~AF_UNIX"], "97 0 97 97 1"),
+    (["AF_UNIX", ""], "0 0 0 94 14"), ([""], "0 0 0 94 14"),
+])
+def test_families(shared_debian12, words, expected):
+    args = [f"--restrict-address-families={word}" for word in words]
+    out = inside(shared_debian12, "perl", "-e", SOCKETS, args=args)
+    assert out == expected
+    lines = "".join(f"RestrictAddressFamilies={word}\n" for word in words)
+    with settings_file(f"{RUN}/{shared_debian12.name}.nspawn", f"[Exec]\n{lines}"):
+        assert inside(shared_debian12, "perl", "-e", SOCKETS) == expected
+
+
+@pytest.mark.ours
+def test_families_that_are_not(shared_busybox):
+    refused(shared_busybox, "--restrict-address-families=AF_FOO", text="'AF_FOO'")
+    refused(shared_busybox, "--restrict-address-families=AF_UNIX,AF_INET", text="help")
 
 
 # Words of a boot -------------------------------------------------------------------------------

@@ -178,6 +178,7 @@ Ephemeral=yes
 AmbientCapability=CAP_SYS_ADMIN
 OOMScoreAdjust=-900
 CPUAffinity=0
+RestrictAddressFamilies=AF_INET AF_UNIX AF_PACKET
 LinkJournal=host
 [Files]
 Bind=/etc:/mnt

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "nspawn/credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "basic/fd.h"
+#include "basic/log.h"
+#include "basic/path.h"
+
+/* A service or command that makes a credential may think about it, but not for ever. */
+#define PATIENCE_MS 30000
+
+bool credential_id_is_valid(const char *id, size_t n)
+{
+        if (n == 0 || n > NAME_MAX || (id[0] == '.' && (n == 1 || (n == 2 && id[1] == '.'))))
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (id[i] < ' ' || id[i] > '~' || id[i] == '/' || id[i] == ':')
+                        return false;
+        return true;
+}
+
+void credentials_done(struct credentials *credentials)
+{
+        for (size_t i = 0; i < credentials->n; i++) {
+                struct credential_bytes *b = &credentials->list[i];
+
+                if (b->owned)
+                        explicit_bzero(b->owned, b->size);
+                free(b->owned);
+        }
+        free(credentials->list);
+        *credentials = (struct credentials){ .n = 0 };
+}
+
+static int64_t now_ms(void)
+{
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* @path_fd is an O_PATH descriptor of the socket, whose path may be longer than an address takes. */
+static int connect_to(int path_fd)
+{
+        const struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd CLEANUP_FD = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", path_fd);
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+            connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        /* We have nothing to say. */
+        if (shutdown(fd, SHUT_WR) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+static int open_source(const char *path)
+{
+        int path_fd CLEANUP_FD = open(path, O_PATH | O_CLOEXEC);
+        struct stat st;
+        int fd;
+
+        if (path_fd < 0 || fstat(path_fd, &st) < 0)
+                return -errno;
+        if (S_ISSOCK(st.st_mode))
+                return connect_to(path_fd);
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+        /* By its path again: a name in /dev/fd stands for the pipe that is open there. */
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+/* Reads to the end of @fd, which does not block. @buffer has room for one byte more than allowed. */
+static int read_source(int fd, char *buffer, size_t *ret_size)
+{
+        int64_t end = now_ms() + PATIENCE_MS;
+        size_t n = 0;
+
+        for (;;) {
+                struct pollfd readable = { .fd = fd, .events = POLLIN };
+                int64_t left = end - now_ms();
+                ssize_t got;
+
+                if (left <= 0 || poll(&readable, 1, (int) left) == 0)
+                        return -ETIMEDOUT;
+                got = read(fd, buffer + n, CREDENTIAL_SIZE_MAX + 1 - n);
+                if (got < 0 && errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                if (got == 0)
+                        break;
+                n += got > 0 ? (size_t) got : 0;
+                if (n > CREDENTIAL_SIZE_MAX)
+                        return -EFBIG;
+        }
+        *ret_size = n;
+        return 0;
+}
+
+static int load_path(const char *path, bool look_only, struct credential_bytes *ret)
+{
+        int fd CLEANUP_FD = -1;
+        char *buffer;
+        size_t size = 0;
+        int r;
+
+        if (look_only)
+                return access(path, F_OK) < 0 && errno == ENOENT ? -errno : 0;
+        fd = open_source(path);
+        if (fd < 0)
+                return fd;
+        buffer = malloc(CREDENTIAL_SIZE_MAX + 1);
+        if (!buffer)
+                return -ENOMEM;
+        r = read_source(fd, buffer, &size);
+        if (r >= 0) {
+                ret->owned = malloc(size + 1);
+                r = ret->owned ? 0 : -ENOMEM;
+        }
+        if (r >= 0) {
+                memcpy(ret->owned, buffer, size);
+                ret->bytes = ret->owned;
+                ret->size = size;
+        }
+        explicit_bzero(buffer, CREDENTIAL_SIZE_MAX + 1);
+        free(buffer);
+        return r;
+}
+
+/* Where it is: what has no slash is in the directory of our own credentials. */
+static int find_path(const struct credential *c, char **ret, struct failure *failure)
+{
+        const char *directory = getenv("CREDENTIALS_DIRECTORY");
+
+        if (path_is_absolute(c->path))
+                *ret = strdup(c->path);
+        else if (directory && path_is_absolute(directory))
+                *ret = path_join(directory, c->path);
+        else
+                return failure_set(failure, -ENOENT,
+                                   "Cannot load the credential '%s' from '%s': nspawn was given no "
+                                   "credentials itself ($CREDENTIALS_DIRECTORY). Use an absolute "
+                                   "path.",
+                                   c->id, c->path);
+        return *ret ? 0 : failure_set(failure, -ENOMEM, "Out of memory.");
+}
+
+static int load_one(const struct credential *c, bool look_only, struct credential_bytes *ret,
+                    struct failure *failure)
+{
+        char *path CLEANUP_FREE = NULL;
+        int r;
+
+        if (c->bytes) {
+                *ret = (struct credential_bytes){ .bytes = c->bytes, .size = c->size };
+                return 0;
+        }
+        r = find_path(c, &path, failure);
+        if (r < 0)
+                return r;
+        r = load_path(path, look_only, ret);
+        if (r == -EFBIG)
+                return failure_set(failure, r,
+                                   "Cannot load the credential '%s' from '%s': it has more than 1 "
+                                   "MiB, which nobody would read. Bind the file instead.",
+                                   c->id, path);
+        return r < 0 ? failure_set(failure, r, "Cannot load the credential '%s' from '%s': %s.",
+                                   c->id, path, error_text(r))
+                     : 0;
+}
+
+int credentials_load(const struct container_config *c, bool look_only, struct credentials *ret,
+                     struct failure *failure)
+{
+        struct credentials all = { .list = calloc(c->n_credentials + 1, sizeof(*all.list)),
+                                   .n = c->n_credentials };
+        size_t total = 0;
+        int r = all.list ? 0 : failure_set(failure, -ENOMEM, "Out of memory.");
+
+        for (size_t i = 0; r >= 0 && i < all.n; i++) {
+                r = load_one(&c->credentials[i], look_only, &all.list[i], failure);
+                total += all.list[i].size;
+        }
+        if (r >= 0 && total > CREDENTIALS_SIZE_MAX)
+                r = failure_set(failure, -EFBIG,
+                                "The credentials have %zu MiB together; at most 16 MiB are passed. "
+                                "Bind large files instead.",
+                                total >> 20);
+        if (r < 0) {
+                if (all.list)
+                        credentials_done(&all);
+                return r;
+        }
+        *ret = all;
+        return 0;
+}
