@@ -88,6 +88,7 @@ EXTRA_DIST += \
 	%D%/plan/settings-planned.args %D%/plan/settings-planned.expected %D%/plan/settings-planned.nspawn \
 	%D%/plan/settings-trusted.args %D%/plan/settings-trusted.expected %D%/plan/settings-trusted.nspawn \
 	%D%/plan/time.args %D%/plan/time.expected \
+	%D%/plan/shared.args %D%/plan/shared.expected \
 	%D%/plan/users-fixed.args %D%/plan/users-fixed.expected \
 	%D%/plan/users-identity.args %D%/plan/users-identity.expected \
 	%D%/plan/users-map.args %D%/plan/users-map.expected \

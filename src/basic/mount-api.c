@@ -79,6 +79,7 @@ int mount_new(const struct mount_description *d, int *ret_context, char *why, si
                 return -errno;
         if ((d->source && fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", d->source, 0) < 0) ||
             set_options(fs_fd, d->options) < 0 ||
+            (d->label && fsconfig(fs_fd, FSCONFIG_SET_STRING, "context", d->label, 0) < 0) ||
             fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
                 int error = -errno;
 
@@ -306,8 +307,16 @@ static unsigned long mount_flags(unsigned attributes)
 
 int mount_new_at(const struct mount_description *d, const char *path)
 {
-        return mount(d->source, path, d->type, mount_flags(d->attributes), d->options) < 0 ? -errno
-                                                                                           : 0;
+        char *labelled CLEANUP_FREE = NULL;
+
+        /* A label may have commas, which quotes keep from separating options. */
+        if (d->label && asprintf(&labelled, "%s%scontext=\"%s\"", d->options ? d->options : "",
+                                 d->options ? "," : "", d->label) < 0)
+                return -ENOMEM;
+        return mount(d->source, path, d->type, mount_flags(d->attributes),
+                     d->label ? labelled : d->options) < 0
+                       ? -errno
+                       : 0;
 }
 
 int mount_new_here(const struct mount_description *d)

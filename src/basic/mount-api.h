@@ -36,6 +36,7 @@ struct mount_description {
         const char *type;
         const char *source;  /* shown as the device; NULL: none */
         const char *options; /* comma-separated KEY=VALUE or KEY; NULL: none */
+        const char *label;   /* SELinux's, of all files; without quotes; NULL: none */
         unsigned attributes; /* enum mount_attributes */
 };
 

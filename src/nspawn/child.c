@@ -136,6 +136,8 @@ static int step_names(struct child *c)
         const char *name = c->plan->hostname;
 
         (void) umask(0022);
+        if (!(c->plan->namespaces & CLONE_NEWUTS))
+                return 0; /* it would be the host's */
         return sethostname(name, strlen(name)) < 0
                        ? failure_set(&c->failure, -errno, "Cannot set the host name '%s': %s.",
                                      name, error_text(errno))
@@ -374,6 +376,18 @@ static bool kernel_has_filters(void)
         return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) < 0 && errno == EFAULT;
 }
 
+/* For the program that is run next, and those that it starts. */
+static int step_label(struct child *c)
+{
+        const char *label = c->plan->config->selinux_context;
+        int r = label ? write_file_at(AT_FDCWD, "/proc/self/attr/exec", label) : 0;
+
+        return r < 0 ? failure_set(&c->failure, r,
+                                   "Cannot use the SELinux label '%s' (--selinux-context=): %s.",
+                                   label, error_text(r))
+                     : 0;
+}
+
 static int step_filter(struct child *c)
 {
         int r = c->in->filter->length > 0
@@ -558,6 +572,7 @@ static const struct step set_up_steps[] = {
 
 /* As the process that becomes the payload; with the stub that is its child. */
 static const struct step payload_steps[] = {
+        { step_label },    /* needs files and privileges, which the next rows may take away */
         { step_filter },   /* loading it needs CAP_SYS_ADMIN, which the next rows may drop */
         { step_bounding }, /* needs CAP_SETPCAP */
         { step_privileges },

@@ -2,6 +2,7 @@
 #include "nspawn/config.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "basic/caps.h"
 #include "basic/path.h"
@@ -51,6 +52,9 @@ void config_done(struct container_config *c)
         strv_free(c->properties);
         strv_free(c->system_call_filter);
         strv_free(c->address_families);
+        free(c->selinux_context);
+        free(c->selinux_apifs_context);
+        free(c->background);
         free(c->cpu_affinity);
         for (size_t i = 0; i < c->n_custom_mounts; i++)
                 custom_mount_done(&c->custom_mounts[i]);
@@ -180,6 +184,28 @@ static int validate_mounts(const struct container_config *c, struct failure *fai
         return 0;
 }
 
+/* What a container cannot have without a namespace of its own. */
+static int validate_sharing(const struct container_config *c, struct failure *failure)
+{
+        if (c->shared_namespaces & (CLONE_NEWPID | CLONE_NEWUTS) && c->start_mode != START_COMMAND)
+                return failure_set(failure, -EINVAL,
+                                   "%s needs process numbers and a host name of its own. Leave out "
+                                   "SYSTEMD_NSPAWN_SHARE_SYSTEM and the like.",
+                                   c->start_mode == START_BOOT ? "--boot" : "--as-pid2");
+        if (c->shared_namespaces & CLONE_NEWPID && c->userns_mode != USERNS_NO &&
+            !c->userns_if_possible)
+                return failure_set(failure, -EINVAL,
+                                   "A container with a user namespace cannot share the host's "
+                                   "process numbers. Leave out --private-users=, or "
+                                   "SYSTEMD_NSPAWN_SHARE_NS_PID and SYSTEMD_NSPAWN_SHARE_SYSTEM.");
+        if (c->shared_namespaces & CLONE_NEWUTS && c->hostname)
+                return failure_set(failure, -EINVAL,
+                                   "--hostname= would change the name of the host, which the "
+                                   "container shares (SYSTEMD_NSPAWN_SHARE_NS_UTS). Leave one of "
+                                   "them out.");
+        return 0;
+}
+
 int config_validate(const struct container_config *c, struct failure *failure)
 {
         if (c->ownership == OWNERSHIP_CHOWN && config_tree_is_read_only(c))
@@ -214,5 +240,7 @@ int config_validate(const struct container_config *c, struct failure *failure)
         if (c->json && c->action != ACTION_DRY_RUN)
                 return failure_set(failure, -EINVAL,
                                    "--json only makes sense with --dry-run. Add --dry-run.");
+        if (validate_sharing(c, failure) < 0)
+                return failure->error;
         return validate_mounts(c, failure);
 }

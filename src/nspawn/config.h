@@ -100,6 +100,11 @@ struct credential {
         char *path; /* absolute, or the name of a file in our own $CREDENTIALS_DIRECTORY */
 };
 
+#define BACKGROUND_MAX 32 /* characters */
+
+/* Whether the caller's terminal may get colours. */
+enum colors { COLORS_AUTO, COLORS_NO, COLORS_YES };
+
 /* Which settings files are read, who wins, and which are trusted. */
 enum settings_mode { SETTINGS_YES, SETTINGS_NO, SETTINGS_OVERRIDE, SETTINGS_TRUSTED };
 
@@ -147,7 +152,9 @@ struct container_config {
 
         uint64_t capabilities_added, capabilities_dropped;
         bool no_new_privileges;
-        bool nesting; /* containers inside */
+        bool nesting;                /* containers inside */
+        char *selinux_context;       /* of the payload */
+        char *selinux_apifs_context; /* of the files on file systems made for it */
         bool suppress_sync;
         char **address_families;   /* words of families.h */
         char **system_call_filter; /* words in the order given; '~' before those denied */
@@ -163,6 +170,10 @@ struct container_config {
         size_t n_custom_mounts;
 
         enum console_mode console_mode;
+        char *background; /* parameters of the terminal's SGR sequence; "": none; NULL: by default */
+        bool tint_by_default;
+        bool adjust_title;
+        enum colors colors;
 
         struct credential *credentials;
         size_t n_credentials;
@@ -172,7 +183,8 @@ struct container_config {
         bool lock_tree;
         bool check_os_release;
         bool system_call_filter_off;
-        bool log_filter; /* what the filter refuses goes to the kernel's log */
+        uint64_t shared_namespaces; /* of CLONE_NEWIPC, CLONE_NEWPID and CLONE_NEWUTS: the host's */
+        bool log_filter;            /* what the filter refuses goes to the kernel's log */
         enum api_vfs_mode api_vfs;
         enum cgroups_mode cgroups;
         unsigned n_listen_fds; /* sockets passed on, from number 3 (sd_listen_fds(3)) */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,6 +91,60 @@ int console_init(struct console *c, enum console_mode mode, int take_master, int
                         (void) terminal_copy_size(STDIN_FILENO, c->master);
         }
         return 0;
+}
+
+/* How long a terminal that is stuck keeps us, at the end and at the beginning. */
+#define LOOKS_PATIENCE_MS 200
+
+static void write_looks(const struct console *c, const char *text)
+{
+        size_t n = strlen(text);
+
+        while (n > 0) {
+                struct pollfd room = { .fd = c->out.fd, .events = POLLOUT };
+                ssize_t written = stream_write(&c->out, text, n);
+
+                if (written < 0 && errno != EAGAIN && errno != EINTR)
+                        return;
+                if (written <= 0 && poll(&room, 1, LOOKS_PATIENCE_MS) <= 0)
+                        return;
+                if (written > 0) {
+                        text += written;
+                        n -= (size_t) written;
+                }
+        }
+}
+
+void console_dress(struct console *c, const char *background, const char *machine)
+{
+        char text[128];
+
+        if (machine) {
+                /* The terminal keeps the old title (xterm's CSI 22 t), and gets the new one. */
+                (void) snprintf(text, sizeof(text), "\x1b[22;0t\x1b]0;Container %.64s\x1b\\",
+                                machine);
+                write_looks(c, text);
+                c->titled = true;
+        }
+        if (background) {
+                tint_init(&c->tint, background);
+                write_looks(c, c->tint.sequence);
+                /* What is below the cursor gets the colour, too: it is empty in most cases. */
+                write_looks(c, "\x1b[J");
+                c->tinted = true;
+        }
+}
+
+static void take_looks_back(const struct console *c)
+{
+        if (!c->tinted && !c->titled)
+                return;
+        /* The guest may have been cut off in the midst of a sequence or a string. */
+        write_looks(c, "\x1b\\");
+        if (c->tinted)
+                write_looks(c, "\x1b[0m\x1b[J");
+        if (c->titled)
+                write_looks(c, "\x1b[23;0t");
 }
 
 void console_resized(struct console *c)
@@ -185,9 +240,13 @@ static void reopen_slave(struct console *c)
 /* Returns false when there is nothing more to read now. */
 static bool read_guest(struct console *c)
 {
-        char dropped[4096];
-        char *buffer = c->from_guest ? c->from_guest : dropped;
-        size_t size = c->from_guest ? CONSOLE_BUFFER_SIZE : sizeof(dropped);
+        char aside[4096];
+        bool direct = c->from_guest && !c->tinted;
+        char *buffer = direct ? c->from_guest : aside;
+        size_t size = direct ? CONSOLE_BUFFER_SIZE
+                      : c->tinted
+                              ? MIN_OF(sizeof(aside), (size_t) CONSOLE_BUFFER_SIZE / TINT_GROWTH)
+                              : sizeof(aside);
         ssize_t n = read(c->master, buffer, size);
 
         if (n < 0 && errno == EIO && c->slave >= 0)
@@ -195,7 +254,8 @@ static bool read_guest(struct console *c)
         if (n <= 0)
                 return false;
         if (!c->out.finished) {
-                c->n_from_guest = (size_t) n;
+                c->n_from_guest = c->tinted ? tint_apply(&c->tint, aside, (size_t) n, c->from_guest)
+                                            : (size_t) n;
                 c->from_guest_done = 0;
                 flush_from_guest(c);
         }
@@ -278,6 +338,7 @@ void console_end_line(struct console *c)
 
 void console_done(struct console *c)
 {
+        take_looks_back(c);
         if (c->raw)
                 terminal_restore(STDIN_FILENO, &c->saved);
         if (c->in.owned)

@@ -5,6 +5,7 @@
 #include <termios.h>
 
 #include "nspawn/config.h"
+#include "nspawn/tint.h"
 
 /*
  * The console: relays between the caller's standard streams and the container's terminal. The
@@ -46,7 +47,9 @@ struct console {
         size_t n_to_guest, n_from_guest, from_guest_done;
         unsigned escapes;         /* ^] in a row */
         uint64_t escape_start_ms; /* when the first of them came */
-        char last_byte;           /* written to the caller, for the final line end */
+        bool tinted, titled;      /* the terminal has to get its looks back */
+        struct tint tint;
+        char last_byte; /* written to the caller, for the final line end */
 };
 
 #define CONSOLE_NULL                                                                               \
@@ -59,6 +62,13 @@ struct console {
  * becomes raw and its size is passed on. Returns 0 or a negative errno.
  */
 int console_init(struct console *c, enum console_mode mode, int take_master, int take_slave);
+
+/*
+ * Gives the caller's terminal a background (parameters of SGR) and a title with the machine's name
+ * until console_done(); either may be NULL. Only where standard output is a terminal, after
+ * console_init().
+ */
+void console_dress(struct console *c, const char *background, const char *machine);
 
 /* What to poll for: fills at most 3 items of @fds and returns how many. */
 size_t console_poll(const struct console *c, struct pollfd *fds);
@@ -78,5 +88,5 @@ bool console_drain(struct console *c);
 /* Ends the last line that was passed on, if the payload did not. */
 void console_end_line(struct console *c);
 
-/* Gives the caller's terminal its mode back, closes and frees. Accepts an empty one. */
+/* Gives the caller's terminal its mode and its looks back, closes and frees. Accepts an empty one. */
 void console_done(struct console *c);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -504,6 +505,9 @@ static enum outcome outcome_of(const struct run *run, const struct process_end *
 {
         if (end->exited)
                 return OUTCOME_EXITED;
+        /* Among the host's processes these signals are from anybody, and mean nothing. */
+        if (run->config->shared_namespaces & CLONE_NEWPID)
+                return OUTCOME_KILLED;
         /* What somebody wants to be over does not begin again. */
         if (end->status == SIGHUP)
                 return run->asked_to_stop || run->asked_to_die ? OUTCOME_POWEROFF : OUTCOME_REBOOT;
@@ -716,6 +720,9 @@ static void greet(const struct run *run)
 {
         const struct container_config *config = run->config;
 
+        if (config->shared_namespaces & CLONE_NEWPID)
+                log_warning("The container shares the host's process numbers: its root may kill "
+                            "and change processes of the host.");
         info(run, "Spawning container %s on %s.", run->machine, run->tree.path);
         if (run->plan.console == CONSOLE_INTERACTIVE)
                 info(run, "Press Ctrl-] three times within 1s to kill container; two times "

@@ -132,6 +132,16 @@ static int read_localtime(struct host_facts *facts)
         return 0;
 }
 
+static void read_selinux(const struct container_config *c, struct host_facts *facts)
+{
+        char text[4096];
+
+        if (c->selinux_context || c->selinux_apifs_context)
+                facts->selinux =
+                        read_text_at(AT_FDCWD, "/proc/filesystems", text, sizeof(text)) >= 0 &&
+                        strstr(text, "\tselinuxfs\n");
+}
+
 static int read_cpus(const struct container_config *c, struct host_facts *facts)
 {
         char text[1024];
@@ -197,6 +207,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         (void) prlimit(1, RLIMIT_NPROC, NULL, &facts.nproc);
         (void) prlimit(1, RLIMIT_SIGPENDING, NULL, &facts.sigpending);
         read_nodes(&facts);
+        read_selinux(c, &facts);
         if (read_os_release(&facts) < 0 || read_localtime(&facts) < 0 || read_cpus(c, &facts) < 0) {
                 host_facts_done(&facts);
                 return failure_set(failure, -ENOMEM, "Out of memory.");

@@ -43,6 +43,7 @@ struct host_facts {
         const char *resolv_conf_stub; /* systemd-resolved's file, NULL if it is not there */
         enum localtime_kind localtime;
         char *localtime_zone; /* "Europe/Berlin", if the link leads into the zone database */
+        bool selinux;         /* the kernel has it; looked at only when it is asked for */
         char *cpus;           /* that are online, as a list; NULL: nobody asked, or unknown */
         bool time_namespaces; /* the kernel has them; looked at only when one is wanted */
 };

@@ -31,6 +31,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/start.c %D%/start.h \
 	%D%/stop.c %D%/stop.h \
 	%D%/stub-init.c %D%/stub-init.h \
+	%D%/tint.c %D%/tint.h \
 	%D%/user-lookup.c %D%/user-lookup.h \
 	$(nspawn_seccomp_sources)
 nodist_src_nspawn_libnspawn_a_SOURCES = $(nodist_nspawn_seccomp_sources)

@@ -45,11 +45,41 @@ static int act(const struct container_config *config, char **argv, char **enviro
         return container_run(config, argv, environment);
 }
 
+/* As systemd's programs: a name, or a number as syslog(3) has it. What it is not is ignored. */
+static enum log_level log_level_from_environment(void)
+{
+        static const struct {
+                const char *word;
+                enum log_level level;
+        } levels[] = {
+                { "emerg", LOG_LEVEL_ERROR },     { "0", LOG_LEVEL_ERROR },
+                { "alert", LOG_LEVEL_ERROR },     { "1", LOG_LEVEL_ERROR },
+                { "crit", LOG_LEVEL_ERROR },      { "2", LOG_LEVEL_ERROR },
+                { "err", LOG_LEVEL_ERROR },       { "3", LOG_LEVEL_ERROR },
+                { "warning", LOG_LEVEL_WARNING }, { "4", LOG_LEVEL_WARNING },
+                { "notice", LOG_LEVEL_NOTICE },   { "5", LOG_LEVEL_NOTICE },
+                { "info", LOG_LEVEL_INFO },       { "6", LOG_LEVEL_INFO },
+                { "debug", LOG_LEVEL_DEBUG },     { "7", LOG_LEVEL_DEBUG },
+        };
+        const char *text = getenv("SYSTEMD_LOG_LEVEL");
+
+        for (size_t i = 0; text && i < ARRAY_SIZE(levels); i++)
+                if (streq(levels[i].word, text))
+                        return levels[i].level;
+        if (text)
+                log_warning(
+                        "Ignoring SYSTEMD_LOG_LEVEL='%s': give a name such as info, or a number "
+                        "from 0 to 7.",
+                        text);
+        return LOG_LEVEL_INFO;
+}
+
 int main(int argc, char **argv, char **environment)
 {
         struct settings settings = { .n = 0 };
         struct container_config config;
         struct failure failure = { .error = 0 };
+        enum log_level level;
         int r, status;
 
         r = fd_fill_stdio();
@@ -59,6 +89,8 @@ int main(int argc, char **argv, char **environment)
                 return EXIT_FAILURE;
         }
         config_init(&config);
+        level = log_level_from_environment();
+        log_set_level(level);
         r = settings_add_argv(&settings, argc, argv, &failure);
         if (r == 0)
                 r = settings_load(&settings, &config, &failure);
@@ -70,7 +102,7 @@ int main(int argc, char **argv, char **environment)
                 r = config_validate(&config, &failure);
         settings_done(&settings);
         if (config.quiet)
-                log_set_level(LOG_LEVEL_WARNING);
+                log_set_level(MIN_OF(level, LOG_LEVEL_WARNING));
         if (r == 0)
                 status = act(&config, argv, environment);
         else

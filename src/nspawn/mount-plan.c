@@ -144,6 +144,8 @@ static struct mount_op *add(struct builder *b, const struct mount_op *op, struct
         row->target = copy_text(b, op->target);
         row->options = copy_text(b, op->options);
         row->why = copy_text(b, op->why);
+        if (op->kind == MOUNT_NEW && (streq(op->type, "tmpfs") || streq(op->type, "devpts")))
+                row->label = b->config->selinux_apifs_context;
         row->entries = NULL;
         row->n_entries = 0;
         return row;

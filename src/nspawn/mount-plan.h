@@ -72,13 +72,14 @@ struct mount_op {
         unsigned attributes; /* MOUNT_RDONLY | … to set */
         enum mount_propagation propagation;
         enum mount_depth depth;
-        const char *type; /* file system type of MOUNT_NEW */
-        char *source;     /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW: name
+        const char *type;  /* file system type of MOUNT_NEW */
+        char *source;      /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW: name
                              shown as the device */
-        char *target;     /* absolute, in the container */
-        char *options;    /* of MOUNT_NEW, and of the tmpfs for MOUNT_OVERLAY; NULL: none */
-        char *why;        /* the option that asked for it, or what it is for */
-        mode_t root_mode; /* of the root directory, with MOUNT_SEALED */
+        char *target;      /* absolute, in the container */
+        char *options;     /* of MOUNT_NEW, and of the tmpfs for MOUNT_OVERLAY; NULL: none */
+        const char *label; /* SELinux's for all files of MOUNT_NEW, borrowed; NULL: none */
+        char *why;         /* the option that asked for it, or what it is for */
+        mode_t root_mode;  /* of the root directory, with MOUNT_SEALED */
         struct tree_entry *entries;
         size_t n_entries;
 };

@@ -227,6 +227,7 @@ static struct mount_description describe(const struct mount_op *op)
         return (struct mount_description){ .type = op->type,
                                            .source = op->source,
                                            .options = op->options,
+                                           .label = op->label,
                                            .attributes = op->flags & MOUNT_SEALED
                                                                  ? op->attributes &
                                                                            ~(unsigned) MOUNT_RDONLY

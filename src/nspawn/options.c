@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -47,12 +48,12 @@ const struct option_row option_rows[] = {
           "Use of .nspawn files: yes, no, override, trusted" },
         { "cleanup", 0, TAKES_NOTHING, NULL, NULL, NULL, PLANNED, .help =
           "Remove what a dead container left" },
-        { "no-ask-password", 0, TAKES_NOTHING, NULL, NULL, NULL, PLANNED, .help =
-          "Do not ask for passwords" },
+        { "no-ask-password", 0, TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_NONE, ignore_setting, 0,
+          "Accepted; nobody is ever asked for a password" },
         { "system", 0, TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_NONE, ignore_setting, 0,
           "Work with the system's registry (the default for root)" },
-        { "background", 0, TAKES_VALUE, "COLOR", NULL, NULL, PLANNED, .help =
-          "Tint of the terminal" },
+        { "background", 0, TAKES_VALUE, "COLOR", NULL, NULL, 0, GROUP_NONE, set_background, 0,
+          "Tint of the terminal while the container has it" },
 
         HEADING("Image"),
         { "directory", 'D', TAKES_VALUE, "PATH", NULL, NULL, EARLY, GROUP_DIRECTORY, set_directory,
@@ -185,10 +186,10 @@ const struct option_row option_rows[] = {
         { "restrict-address-families", 0, TAKES_VALUE, "LIST", "Exec", "RestrictAddressFamilies",
           REPEAT | RESETS, GROUP_ADDRESS_FAMILIES, set_address_families, 0,
           "Kinds of sockets to allow, or to deny with ~" },
-        { "selinux-context", 'Z', TAKES_VALUE, "LABEL", NULL, NULL, PLANNED, .help =
-          "SELinux label of processes" },
-        { "selinux-apifs-context", 'L', TAKES_VALUE, "LABEL", NULL, NULL, PLANNED, .help =
-          "SELinux label of API file systems" },
+        { "selinux-context", 'Z', TAKES_VALUE, "LABEL", NULL, NULL, 0, GROUP_NONE, set_selinux_label,
+          AT(selinux_context), "SELinux label of processes" },
+        { "selinux-apifs-context", 'L', TAKES_VALUE, "LABEL", NULL, NULL, 0, GROUP_NONE,
+          set_selinux_label, AT(selinux_apifs_context), "SELinux label of API file systems" },
         { "rlimit", 0, TAKES_VALUE, "NAME=LIMIT", "Exec", "Limit*", REPEAT | TRUSTED, GROUP_LIMIT,
           set_limit, 0, "Set a resource limit" },
         { "oom-score-adjust", 0, TAKES_VALUE, "N", "Exec", "OOMScoreAdjust", RESETS | TRUSTED,
@@ -246,6 +247,8 @@ const struct option_row option_rows[] = {
           "Short for --console=pipe" },
         { "set-credential", 0, TAKES_VALUE, "ID:VALUE", NULL, NULL, REPEAT | SECRET, GROUP_NONE,
           set_credential, 0, "Pass a credential" },
+        { "share-system", 0, TAKES_NOTHING, NULL, NULL, NULL, OPTION_HIDDEN, GROUP_NONE,
+          set_share_system, 0, "Old form of SYSTEMD_NSPAWN_SHARE_SYSTEM=yes" },
         { "load-credential", 0, TAKES_VALUE, "ID:PATH", NULL, NULL, REPEAT, GROUP_NONE,
           set_load_credential, 0, "Pass a credential from a file or socket" },
 };
@@ -484,6 +487,59 @@ static int read_cgroups(struct container_config *c, struct failure *failure)
         return 0;
 }
 
+static int read_sharing(struct container_config *c, struct failure *failure)
+{
+        static const struct {
+                const char *name;
+                uint64_t namespaces;
+        } variables[] = {
+                { "SYSTEMD_NSPAWN_SHARE_NS_IPC", CLONE_NEWIPC },
+                { "SYSTEMD_NSPAWN_SHARE_NS_PID", CLONE_NEWPID },
+                { "SYSTEMD_NSPAWN_SHARE_NS_UTS", CLONE_NEWUTS },
+                { "SYSTEMD_NSPAWN_SHARE_SYSTEM", CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS },
+        };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(variables); i++) {
+                bool share = false;
+
+                r = environment_boolean(variables[i].name, &share, failure);
+                if (share)
+                        c->shared_namespaces |= variables[i].namespaces;
+        }
+        return r;
+}
+
+/* A group namespace is what makes the container's own groups look like all that there are. */
+static int check_cgroup_namespace(struct failure *failure)
+{
+        bool use = true;
+        int r = environment_boolean("SYSTEMD_NSPAWN_USE_CGNS", &use, failure);
+
+        return r >= 0 && !use ? failure_set(failure, -EOPNOTSUPP,
+                                            "SYSTEMD_NSPAWN_USE_CGNS=no cannot be had: a container "
+                                            "always has a control group namespace. Leave the "
+                                            "variable out.")
+                              : r;
+}
+
+/* What the terminal may get. $SYSTEMD_COLORS knows more words than yes and no; all mean yes. */
+static int read_terminal(struct container_config *c, struct failure *failure)
+{
+        const char *colors = getenv("SYSTEMD_COLORS"), *no_color = getenv("NO_COLOR");
+        bool value = true;
+        int r;
+
+        if (colors)
+                c->colors = parse_boolean(colors, &value) >= 0 && !value ? COLORS_NO : COLORS_YES;
+        else if (no_color && *no_color)
+                c->colors = COLORS_NO;
+        r = environment_boolean("SYSTEMD_TINT_BACKGROUND", &c->tint_by_default, failure);
+        return r < 0 ? r
+                     : environment_boolean("SYSTEMD_ADJUST_TERMINAL_TITLE", &c->adjust_title,
+                                           failure);
+}
+
 int settings_apply_environment(struct container_config *c, struct failure *failure)
 {
         const char *api = getenv("SYSTEMD_NSPAWN_API_VFS_WRITABLE");
@@ -498,6 +554,12 @@ int settings_apply_environment(struct container_config *c, struct failure *failu
                                         failure);
         if (r >= 0)
                 r = environment_boolean("SYSTEMD_SECCOMP", &filter, failure);
+        if (r >= 0)
+                r = read_sharing(c, failure);
+        if (r >= 0)
+                r = check_cgroup_namespace(failure);
+        if (r >= 0)
+                r = read_terminal(c, failure);
         if (r >= 0)
                 r = environment_boolean("SYSTEMD_LOG_SECCOMP", &c->log_filter, failure);
         if (r >= 0)

@@ -96,7 +96,8 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
         print_string(p, "directory", plan->tree->path);
         if (plan->config->settings_path)
                 print_string(p, "settings", plan->config->settings_path);
-        print_string(p, "hostname", plan->hostname);
+        print_string(p, "hostname",
+                     plan->namespaces & CLONE_NEWUTS ? plan->hostname : "the host's");
         /* A random id differs with every look, so it is not shown. */
         print_string(p, "machine-id",
                      plan->tree->machine_id_set || plan->config->uuid_set ? uuid : "random");
@@ -108,6 +109,10 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
                      : plan->argv || plan->start_mode == START_BOOT ? "/"
                                                                     : "home");
         print_string(p, "console", console_mode_name(plan->console));
+        if (plan->background)
+                print_string(p, "background", plan->background);
+        if (plan->title)
+                print_boolean(p, "terminal-title", true);
         print_boolean(p, "read-only", plan->config->read_only);
         if (plan->config->volatile_mode != VOLATILE_NO)
                 print_string(p, "volatile", volatile_mode_name(plan->config->volatile_mode));
@@ -215,6 +220,8 @@ static void print_payload(struct printer *p, const struct container_config *c)
                 print_string(p, "cpu-affinity", c->cpu_affinity);
         if (c->personality)
                 print_string(p, "personality", c->personality);
+        if (c->selinux_context)
+                print_string(p, "selinux-context", c->selinux_context);
         for (size_t i = 0; i < c->n_credentials; i++)
                 strbuf_addf(&credentials, "%s%s%s\n", c->credentials[i].id,
                             c->credentials[i].path ? " from " : "",
@@ -292,6 +299,8 @@ static void add_mount(struct strbuf *out, const struct mount_op *op)
                 strbuf_addf(out, " %s", attributes);
         if (op->options)
                 strbuf_addf(out, " %s", op->options);
+        if (op->label)
+                strbuf_addf(out, " context=%s", op->label);
         strbuf_addf(out, "%s%s%s", propagations[op->propagation],
                     op->depth == MOUNT_RECURSIVE ? " recursive" : "",
                     op->phase == PHASE_MAPPED ? " id-mapped" : "");

@@ -43,6 +43,9 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
                 /* It would be a capability over a network that is not the container's. Who asks
                  * for the host's own ids in so many words may have it. */
                 set &= ~CAP_BIT(CAP_NET_BIND_SERVICE);
+        /* Without process numbers of its own it would be the host that is rebooted. */
+        if (c->shared_namespaces & CLONE_NEWPID)
+                set &= ~CAP_BIT(CAP_SYS_BOOT);
         return (set | c->capabilities_added) & ~c->capabilities_dropped;
 }
 
@@ -63,6 +66,22 @@ static enum console_mode decide_console(const struct container_config *c,
                 break;
         }
         return c->console_mode;
+}
+
+/* Colours and titles are for a terminal that shows the console, and can. */
+static void decide_looks(const struct container_config *c, const struct host_facts *host,
+                         struct container_plan *plan)
+{
+        bool shown = (plan->console == CONSOLE_INTERACTIVE || plan->console == CONSOLE_READ_ONLY) &&
+                     host->stdout_is_terminal;
+        bool able = host->term && !streq(host->term, "dumb");
+        const char *background = c->background ? c->background : c->tint_by_default ? "44" : "";
+
+        if (!shown || !able)
+                return;
+        plan->title = c->adjust_title;
+        if (*background && c->colors != COLORS_NO)
+                plan->background = background;
 }
 
 static enum ownership decide_ownership(const struct container_config *c, bool user_namespace)
@@ -336,6 +355,17 @@ static int check_payload(const struct plan_inputs *in, uint64_t capabilities,
                                            "--ambient-capability= asks for %s, which this "
                                            "container does not keep. Add --capability=%s.",
                                            cap_name(i), cap_name(i));
+        if ((c->selinux_context || c->selinux_apifs_context) && !in->host->selinux)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "This kernel has no SELinux, so %s cannot be used. Leave it "
+                                   "out, or boot a kernel with SELinux.",
+                                   c->selinux_context ? "--selinux-context="
+                                                      : "--selinux-apifs-context=");
+        if (in->ids->user_namespace && c->shared_namespaces & CLONE_NEWPID)
+                return failure_set(failure, -EINVAL,
+                                   "A container with a user namespace cannot share the host's "
+                                   "process numbers. Leave out -U, or SYSTEMD_NSPAWN_SHARE_NS_PID "
+                                   "and SYSTEMD_NSPAWN_SHARE_SYSTEM.");
         if (c->cpu_affinity && in->host->cpus &&
             cpu_mask_from_list(c->cpu_affinity, &wanted) >= 0 &&
             cpu_mask_from_list(in->host->cpus, &online) >= 0 &&
@@ -410,6 +440,7 @@ static void decide_namespaces(const struct container_config *c, struct container
                 plan->namespaces |= CLONE_NEWUSER;
         if (c->private_network)
                 plan->namespaces |= CLONE_NEWNET;
+        plan->namespaces &= ~c->shared_namespaces;
 }
 
 static int decide_filter(const struct container_config *c, struct container_plan *plan)
@@ -495,6 +526,7 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 plan.ownership = OWNERSHIP_CHOWN;
         decide_limits(c, in->host, plan.limits);
         decide_namespaces(c, &plan);
+        decide_looks(c, in->host, &plan);
         STRV_FOREACH(assignment, c->properties)
         if (r >= 0)
                 r = property_set_add(&plan.properties, *assignment, failure);

@@ -34,6 +34,8 @@ struct container_plan {
         int other_stop_signal;    /* for a first process of which nothing is known */
         uint64_t stop_timeout_us; /* from the request to the end; UINT64_MAX: no limit */
         enum console_mode console;
+        const char *background; /* of the terminal, borrowed; NULL: as it is */
+        bool title;             /* the terminal's title is the machine's name */
 
         bool user_namespace;
         struct idmap idmap;

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/personality.h>
 
@@ -132,4 +133,30 @@ int set_personality(struct container_config *c, const struct setting *s, struct 
         c->personality = number == PER_LINUX ? words[0] : words[1];
         c->personality_id = (unsigned long) number;
         return 0;
+}
+
+int set_selinux_label(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        if (*s->value == '\0' || strlen(s->value) > 4095 || strpbrk(s->value, "\"\\\n"))
+                return setting_refuse(s, failure, -EINVAL,
+                                      "give a label such as system_u:system_r:container_t:s0");
+        return setting_replace_string(setting_field(c, s->row), s->value, failure);
+}
+
+int set_share_system(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        (void) s;
+        (void) failure;
+        c->shared_namespaces = CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
+        return 0;
+}
+
+/* Between "ESC [" and "m": nothing that would end the sequence. */
+int set_background(struct container_config *c, const struct setting *s, struct failure *failure)
+{
+        if (strlen(s->value) > BACKGROUND_MAX || s->value[strspn(s->value, "0123456789;:")] != '\0')
+                return setting_refuse(s, failure, -EINVAL,
+                                      "give the numbers of a terminal's colour, such as 44 or "
+                                      "48;2;0;0;64, or nothing");
+        return setting_replace_string(&c->background, s->value, failure);
 }

@@ -200,6 +200,12 @@ int set_environment(struct container_config *c, const struct setting *s, struct 
 
 int set_user(struct container_config *c, const struct setting *s, struct failure *failure)
 {
+        /* Newer releases know it without a value, too, so that what follows is another option. */
+        if (!s->from_file && streq(s->row->name, "user") && s->value[0] == '-')
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "Cannot use '--user' without the name of a user: containers of "
+                                   "a user's own service manager are not built. Start it as root, "
+                                   "or write --uid=NAME for a user inside.");
         if (*s->value == '\0' || strpbrk(s->value, ":/\n") || s->value[0] == '-')
                 return setting_refuse(s, failure, -EINVAL, "give a user name or a number");
         return setting_replace_string(&c->user, s->value, failure);

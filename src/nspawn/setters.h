@@ -48,9 +48,12 @@ setting_apply_fn set_tmpfs;
 /* ---- setters-payload.c: what the payload is started with ---- */
 setting_apply_fn set_address_families;
 setting_apply_fn set_ambient_capability;
+setting_apply_fn set_background;
 setting_apply_fn set_cpu_affinity;
 setting_apply_fn set_oom_score_adjust;
 setting_apply_fn set_personality;
+setting_apply_fn set_selinux_label;
+setting_apply_fn set_share_system;
 /* ---- setters-rootfs.c ---- */
 setting_apply_fn set_volatile;
 

@@ -129,6 +129,9 @@ static int set_up_console(struct start *s, struct failure *failure)
                 r = open_terminal(s, &master, &slave);
         if (r >= 0)
                 r = console_init(&c->console, s->plan->console, master, slave);
+        if (r >= 0 && (s->plan->background || s->plan->title))
+                console_dress(&c->console, s->plan->background,
+                              s->plan->title ? s->plan->machine : NULL);
         return r < 0 ? failure_set(failure, r, "Cannot open a terminal for the console: %s.",
                                    error_text(r))
                      : 0;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -588,6 +589,12 @@ static void test_good_values(void **state)
                 { "--cpu-affinity=0|--cpu-affinity=1", STRING(cpu_affinity), "1" },
                 { "--cpu-affinity=0|--cpu-affinity=", STRING(cpu_affinity), "none" },
                 { "", STRING(personality), "none" },
+                { "--no-ask-password", STRING(background), "none" },
+                { "--background=48;2;0;0;64|--background=44", STRING(background), "44" },
+                { "--background=", STRING(background), "" },
+                { "-Zsystem_u:system_r:a_t:s0:c1,c2", STRING(selinux_context),
+                  "system_u:system_r:a_t:s0:c1,c2" },
+                { "-Lb", STRING(selinux_apifs_context), "b" },
                 { "--suppress-sync=yes", BOOLEAN(suppress_sync), "yes" },
                 { "--restrict-address-families=AF_INET AF_UNIX", LIST(address_families),
                   "AF_INET|AF_UNIX" },
@@ -670,6 +677,12 @@ static void test_bad_values(void **state)
                 { "--restrict-address-families=AF_INET,AF_UNIX", -EINVAL, "'AF_INET,AF_UNIX'" },
                 { "--restrict-address-families=AF_INET ~AF_UNIX", -EINVAL, "'~AF_UNIX'" },
                 { "--restrict-address-families=inet", -EINVAL, "help" },
+                { "--background=a", -EINVAL, "44" },
+                { "--background=1m\x1b[", -EINVAL, "colour" },
+                { "--background=111111111111111111111111111111111", -EINVAL, "colour" },
+                { "--selinux-context=", -EINVAL, "label" },
+                { "-Za\"b", -EINVAL, "label" },
+                { "--user=-D", -EOPNOTSUPP, "root" },
                 { "--personality=", -EINVAL, "one of" },
                 { "--personality=pdp11", -EINVAL, "one of" },
                 { "--hostname=.a", -EINVAL, "host name" },
@@ -833,6 +846,15 @@ static const char *const variables[] = {
         "SYSTEMD_NSPAWN_CHECK_OS_RELEASE",
         "SYSTEMD_SECCOMP",
         "SYSTEMD_LOG_SECCOMP",
+        "SYSTEMD_NSPAWN_SHARE_NS_IPC",
+        "SYSTEMD_NSPAWN_SHARE_NS_PID",
+        "SYSTEMD_NSPAWN_SHARE_NS_UTS",
+        "SYSTEMD_NSPAWN_SHARE_SYSTEM",
+        "SYSTEMD_NSPAWN_USE_CGNS",
+        "SYSTEMD_COLORS",
+        "NO_COLOR",
+        "SYSTEMD_TINT_BACKGROUND",
+        "SYSTEMD_ADJUST_TERMINAL_TITLE",
         "SYSTEMD_SUPPRESS_SYNC",
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE",
         "SYSTEMD_NSPAWN_CONTAINER_SERVICE",
@@ -919,6 +941,55 @@ static void test_environment(void **state)
         }
 }
 
+static void test_environment_of_terminal_and_namespaces(void **state)
+{
+        static const struct {
+                const char *variable, *value;
+                int r;
+                uint64_t shared;
+                enum colors colors;
+                bool tint, title;
+        } rows[] = {
+                { "SYSTEMD_COLORS", NULL, 0, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_SHARE_NS_IPC", "1", 0, CLONE_NEWIPC, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_SHARE_NS_PID", "yes", 0, CLONE_NEWPID, COLORS_AUTO, false,
+                  false },
+                { "SYSTEMD_NSPAWN_SHARE_NS_UTS", "on", 0, CLONE_NEWUTS, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_SHARE_SYSTEM", "1", 0, CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS,
+                  COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_SHARE_SYSTEM", "0", 0, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_SHARE_SYSTEM", "x", -EINVAL, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_USE_CGNS", "1", 0, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_USE_CGNS", "0", -EOPNOTSUPP, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_NSPAWN_USE_CGNS", "x", -EINVAL, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_COLORS", "0", 0, 0, COLORS_NO, false, false },
+                { "SYSTEMD_COLORS", "256", 0, 0, COLORS_YES, false, false },
+                { "NO_COLOR", "1", 0, 0, COLORS_NO, false, false },
+                { "NO_COLOR", "", 0, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_TINT_BACKGROUND", "yes", 0, 0, COLORS_AUTO, true, false },
+                { "SYSTEMD_TINT_BACKGROUND", "x", -EINVAL, 0, COLORS_AUTO, false, false },
+                { "SYSTEMD_ADJUST_TERMINAL_TITLE", "1", 0, 0, COLORS_AUTO, false, true },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                struct container_config c CLEANUP(config_done);
+                struct failure failure = { .error = 0 };
+
+                (void) clear_environment(NULL);
+                if (rows[i].value)
+                        assert_int_equal(setenv(rows[i].variable, rows[i].value, 1), 0);
+                config_init(&c);
+                if (settings_apply_environment(&c, &failure) != rows[i].r)
+                        fail_msg("%s='%s': %s", rows[i].variable, rows[i].value, failure.text);
+                if (rows[i].r < 0)
+                        assert_non_null(strstr(failure.text, rows[i].variable));
+                else if (c.shared_namespaces != rows[i].shared || c.colors != rows[i].colors ||
+                         c.tint_by_default != rows[i].tint || c.adjust_title != rows[i].title)
+                        fail_msg("row %zu", i);
+        }
+}
+
 static void test_listen_fds(void **state)
 {
         static const struct {
@@ -989,6 +1060,12 @@ static void test_validate(void **state)
                 { "--ambient-capability=CAP_CHOWN|-a", NULL, 0, "" },
                 { "--ambient-capability=all", NULL, -EINVAL, "ambient-capability=all" },
                 { "--ambient-capability=CAP_CHOWN|-b", NULL, -EINVAL, "--boot" },
+                { "--share-system", NULL, 0, "" },
+                { "--share-system|-b", NULL, -EINVAL, "--boot" },
+                { "--share-system|-a", NULL, -EINVAL, "--as-pid2" },
+                { "--share-system|--private-users=5", NULL, -EINVAL, "--private-users=" },
+                { "--share-system|-U", NULL, 0, "" },
+                { "--share-system|--hostname=a", NULL, -EINVAL, "--hostname=" },
         };
 
         (void) state;
@@ -1050,6 +1127,8 @@ int main(void)
                 cmocka_unit_test(test_relative_paths),
                 cmocka_unit_test(test_word_lists),
                 cmocka_unit_test_teardown(test_environment, clear_environment),
+                cmocka_unit_test_teardown(test_environment_of_terminal_and_namespaces,
+                                          clear_environment),
                 cmocka_unit_test_teardown(test_listen_fds, clear_environment),
                 cmocka_unit_test_teardown(test_validate, clear_environment),
                 cmocka_unit_test(test_names),

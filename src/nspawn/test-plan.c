@@ -172,6 +172,8 @@ static void test_capabilities(void **state)
                 { "-U|--capability=CAP_NET_BIND_SERVICE", 0xfdecafff },
                 { "--capability=all", UINT64_MAX },
                 { "--drop-capability=all", 0 },
+                { "--share-system", 0xfdacafff },
+                { "--share-system|--capability=CAP_SYS_BOOT", 0xfdecafff },
                 { "--capability=all|--drop-capability=CAP_CHOWN", UINT64_MAX - 1 },
                 { "--capability=all|--drop-capability=all", 0 },
         };
@@ -522,6 +524,11 @@ static void bin_is_a_directory(struct world *w)
         w->tree.bin_is_directory = true;
 }
 
+static void has_selinux(struct world *w)
+{
+        w->host.selinux = true;
+}
+
 static void test_refusals(void **state)
 {
         static const struct {
@@ -556,6 +563,11 @@ static void test_refusals(void **state)
                 { "--ambient-capability=CAP_CHOWN|--drop-capability=all", NULL, -EINVAL,
                   "--capability=CAP_CHOWN" },
                 { "--ambient-capability=CAP_BPF|--capability=CAP_BPF", NULL, 0, NULL },
+                { "-Za", NULL, -EOPNOTSUPP, "--selinux-context=" },
+                { "-La", NULL, -EOPNOTSUPP, "--selinux-apifs-context=" },
+                { "-La|-Zb", has_selinux, 0, NULL },
+                { "-U|--share-system", NULL, -EINVAL, "-U" },
+                { "-U|--share-system", no_userns_and_no_ids, 0, NULL },
                 { "--cpu-affinity=7", NULL, 0, NULL },
                 { "--cpu-affinity=7", has_two_cpus, -EINVAL, "0-1" },
                 { "--cpu-affinity=1-7", has_two_cpus, 0, NULL },
@@ -646,6 +658,67 @@ static void test_time(void **state)
         }
 }
 
+/* All file systems in memory and of terminals have the label, and no other. */
+static void test_labels(void **state)
+{
+        WORLD(w, "-La:b|--private-network|--tmpfs=/t");
+
+        (void) state;
+        w.host.selinux = true;
+        build(&w);
+        for (size_t i = 0; i < w.plan.mounts.n_ops; i++) {
+                const struct mount_op *op = &w.plan.mounts.ops[i];
+                bool wants = op->kind == MOUNT_NEW &&
+                             (streq(op->type, "tmpfs") || streq(op->type, "devpts"));
+
+                if (wants != (op->label && streq(op->label, "a:b")))
+                        fail_msg("'%s'", op->target);
+        }
+}
+
+static void test_looks(void **state)
+{
+        static const struct {
+                const char *line;
+                bool terminal;
+                const char *term;
+                bool by_default, title;
+                enum colors colors;
+                const char *background;
+                bool has_title;
+        } rows[] = {
+                { "", true, "xterm", false, false, COLORS_AUTO, NULL, false },
+                { "", true, "xterm", true, true, COLORS_AUTO, "44", true },
+                { "--background=41", true, "xterm", false, false, COLORS_AUTO, "41", false },
+                { "--background=41", true, "xterm", true, true, COLORS_NO, NULL, true },
+                { "--background=", true, "xterm", true, false, COLORS_YES, NULL, false },
+                { "--background=41", false, "xterm", true, true, COLORS_YES, NULL, false },
+                { "--background=41", true, "dumb", true, true, COLORS_YES, NULL, false },
+                { "--background=41", true, NULL, true, true, COLORS_YES, NULL, false },
+                { "--background=41|--pipe", true, "xterm", true, true, COLORS_YES, NULL, false },
+                { "--background=41|--console=passive", true, "xterm", true, true, COLORS_YES, NULL,
+                  false },
+                { "--background=41|--console=read-only", true, "xterm", false, true, COLORS_YES,
+                  "41", true },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+
+                w.host.stdin_is_terminal = w.host.stdout_is_terminal = rows[i].terminal;
+                w.host.term = rows[i].term;
+                w.config.tint_by_default = rows[i].by_default;
+                w.config.adjust_title = rows[i].title;
+                w.config.colors = rows[i].colors;
+                build(&w);
+                if (w.plan.title != rows[i].has_title ||
+                    !w.plan.background != !rows[i].background ||
+                    (rows[i].background && !streq(w.plan.background, rows[i].background)))
+                        fail_msg("row %zu: %s", i, w.plan.background);
+        }
+}
+
 static void test_namespaces(void **state)
 {
         static const struct {
@@ -666,6 +739,9 @@ static void test_namespaces(void **state)
                 assert_true(w.plan.namespaces == (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID |
                                                   CLONE_NEWUTS | rows[i].more));
         }
+        WORLD(shared, "--share-system|--private-network");
+        build(&shared);
+        assert_true(shared.plan.namespaces == (CLONE_NEWNS | CLONE_NEWNET));
 }
 
 static void test_scope(void **state)
@@ -1525,6 +1601,8 @@ int main(void)
                 cmocka_unit_test(test_machine_names),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_refusals),
+                cmocka_unit_test(test_labels),
+                cmocka_unit_test(test_looks),
                 cmocka_unit_test(test_namespaces),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_old_systemd),

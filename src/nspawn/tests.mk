@@ -5,7 +5,8 @@ nspawn_tests = \
 	src/nspawn/test-options \
 	src/nspawn/test-plan \
 	src/nspawn/test-parts \
-	src/nspawn/test-settings
+	src/nspawn/test-settings \
+	src/nspawn/test-tint
 check_PROGRAMS += $(nspawn_tests)
 TESTS += $(nspawn_tests)
 nspawn_test_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a \
@@ -25,4 +26,7 @@ src_nspawn_test_parts_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_settings_SOURCES = %D%/test-settings.c
 src_nspawn_test_settings_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_settings_LDADD = $(nspawn_test_libraries)
+src_nspawn_test_tint_SOURCES = %D%/test-tint.c
+src_nspawn_test_tint_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_nspawn_test_tint_LDADD = $(nspawn_test_libraries)
 endif

@@ -10,6 +10,7 @@ fuzzers = \
 	tests/fuzz/fuzz-options \
 	tests/fuzz/fuzz-properties \
 	tests/fuzz/fuzz-settings-file \
+	tests/fuzz/fuzz-tint \
 	tests/fuzz/fuzz-user-lookup \
 	tests/fuzz/fuzz-values
 fuzz_common = %D%/fuzz.h %D%/fuzz-config.h
@@ -48,6 +49,9 @@ tests_fuzz_fuzz_properties_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_settings_file_SOURCES = %D%/fuzz-settings-file.c $(fuzz_common)
 tests_fuzz_fuzz_settings_file_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_settings_file_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_tint_SOURCES = %D%/fuzz-tint.c $(fuzz_common)
+tests_fuzz_fuzz_tint_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_tint_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_user_lookup_SOURCES = %D%/fuzz-user-lookup.c $(fuzz_common)
 tests_fuzz_fuzz_user_lookup_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_user_lookup_LDFLAGS = $(fuzz_ldflags)

@@ -32,6 +32,7 @@ BAD_VALUES = [
     "--register=perhaps", "--settings=maybe", "--settings=",
     "--slice=", "--stop-timeout=soon", "--stop-timeout=-1",
     "--directory=", "--user=", "--uid=a:b",
+    "--background=red", "--background=1m", "-Z a\"b",
     "--suppress-sync=x", "--set-credential=a", "--set-credential=:x", "--set-credential=a/b:x",
     "--set-credential=a:\\q", "--load-credential=a", "--load-credential=a:", "--load-credential=a:b",
     "--load-credential=a:/no/such", "--load-credential=a:/usr", "--load-credential=..:/etc/passwd",

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+import signal
 import socket
 import threading
 import time
 
+import pexpect
 import pytest
 
 import harness
@@ -241,6 +243,119 @@ def test_families(shared_debian12, words, expected):
 def test_families_that_are_not(shared_busybox):
     refused(shared_busybox, "--restrict-address-families=AF_FOO", text="'AF_FOO'")
     refused(shared_busybox, "--restrict-address-families=AF_UNIX,AF_INET", text="help")
+
+
+# SELinux ---------------------------------------------------------------------------------------
+
+@pytest.mark.ours
+@pytest.mark.parametrize("option", ["-Z", "--selinux-context=", "-L", "--selinux-apifs-context="])
+def test_labels_need_selinux(shared_busybox, option):
+    if "selinuxfs" in harness.read("/proc/filesystems"):
+        pytest.skip("this kernel has SELinux")
+    refused(shared_busybox, f"{option}system_u:object_r:tmp_t:s0", text="no SELinux")
+
+
+# Namespaces of the host ------------------------------------------------------------------------
+
+def shared(**variables):
+    return harness.environment(**{f"SYSTEMD_NSPAWN_SHARE_{name}": "1" for name in variables})
+
+
+NAMESPACES = "for n in ipc pid uts mnt; do readlink /proc/self/ns/$n; done; hostname"
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("NS_IPC", {"ipc"}), ("NS_UTS", {"uts"}), ("NS_PID", {"pid"}), ("SYSTEM", {"ipc", "uts", "pid"})])
+def test_shared_namespaces(busybox, name, expected):
+    out = lines_of(output_of(run("-D", busybox, "sh", "-c", NAMESPACES, env=shared(**{name: 1}))))
+    ours = {os.readlink(f"/proc/self/ns/{kind}") for kind in ("ipc", "uts", "pid", "mnt")}
+    assert {link.split(":")[0] for link in out[:4] if link in ours} == expected
+    assert out[4] == (os.uname().nodename if "uts" in expected else busybox.name)
+
+
+@pytest.mark.ours
+def test_shared_process_numbers(busybox):
+    """Signals mean what they mean on the host, and nothing is left when the command has ended."""
+    env = shared(NS_PID=1)
+    for name in ("HUP", "INT", "TERM"):
+        result = run("-D", busybox, "sh", "-c", f"kill -{name} $$; sleep 9", env=env)
+        assert result.returncode == 1 and f"terminated by signal {name}" in result.stderr
+    out = output_of(run("-D", busybox, "sh", "-c", "sleep 999 >/dev/null & echo $!; "
+                        "grep CapBnd /proc/self/status", env=env))
+    pid, status = lines_of(out)
+    # It is dead; the host's init takes it away.
+    harness.wait_until(lambda: not os.path.exists(f"/proc/{pid}"), what="the end of the command's child")
+    assert not int(status.split()[1], 16) & 1 << 22
+    assert run("-q", "-D", busybox, "sh", "-c", "exit 42", env=env).returncode == 42
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("args, name, text", [
+    (["-b"], "SYSTEM", "--boot"), (["-a"], "NS_UTS", "--as-pid2"), (["-U"], "NS_PID", "-U"),
+    (["--private-users=1572864"], "NS_PID", "--private-users="), (["--hostname=x"], "NS_UTS", "--hostname="),
+    (["--share-system", "-b"], "NS_IPC", "--boot")])
+def test_what_cannot_be_shared(shared_busybox, args, name, text):
+    refused(shared_busybox, *args, text=text, env=shared(**{name: 1}))
+    refused(shared_busybox, text="USE_CGNS", env=harness.environment(SYSTEMD_NSPAWN_USE_CGNS="no"))
+
+
+# Messages and the terminal ---------------------------------------------------------------------
+
+@pytest.mark.ours
+def test_log_level(shared_busybox):
+    def messages(level, **options):
+        result = run(*SHARED, shared_busybox, "true", **options,
+                     env=harness.environment(SYSTEMD_LOG_LEVEL=level))
+        assert result.returncode == 0
+        return result.stderr
+    assert "Spawning" in messages("info", quiet=False) and "Spawning" in messages("7", quiet=False)
+    assert messages("notice", quiet=False) == messages("err", quiet=False) == ""
+    assert messages("debug") == ""
+    assert "SYSTEMD_LOG_LEVEL" in messages("loud", quiet=False)
+
+
+COLOURS = ["sh", "-c", r"printf 'a\033[0mb\033[1;31mc\033[0;41md\033[me\n'"]
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("args, changes, expected", [
+    ([], {}, "a\x1b[0mb\x1b[1;31mc\x1b[0;41md\x1b[me\r\n"),
+    (["--background=44"], {}, "\x1b[44m\x1b[Ja\x1b[0m\x1b[44mb\x1b[1;31mc\x1b[0;41md\x1b[m\x1b[44me\r\n"
+     "\x1b\\\x1b[0m\x1b[J"),
+    (["--background="], {"SYSTEMD_TINT_BACKGROUND": "1"}, None),
+    (["--background=44"], {"NO_COLOR": "1"}, None), (["--background=44"], {"SYSTEMD_COLORS": "0"}, None),
+    (["--background=44"], {"TERM": "dumb"}, None), (["--background=44", "--pipe"], {}, None),
+    ([], {"SYSTEMD_ADJUST_TERMINAL_TITLE": "1"}, "\x1b[22;0t\x1b]0;Container NAME\x1b\\"
+     "a\x1b[0mb\x1b[1;31mc\x1b[0;41md\x1b[me\r\n\x1b\\\x1b[23;0t"),
+], ids=str)
+def test_background(shared_busybox, args, changes, expected):
+    plain = "a\x1b[0mb\x1b[1;31mc\x1b[0;41md\x1b[me\r\n"
+    console = harness.spawn(*args, *SHARED, shared_busybox, *COLOURS, env=harness.environment(**changes))
+    console.expect(pexpect.EOF)
+    console.close()
+    assert console.exitstatus == 0
+    assert console.before == (expected or plain).replace("NAME", shared_busybox.name)
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_background_is_taken_back(shared_busybox, signo):
+    console = harness.spawn("--background=44", *SHARED, shared_busybox, "sh", "-c",
+                            "echo ready; exec sleep 99")
+    console.expect("ready")
+    console.kill(signo)
+    console.expect_exact("\x1b\\\x1b[0m\x1b[J")
+    console.expect(pexpect.EOF)
+    console.close()
+
+
+@pytest.mark.ours
+def test_scope_of_a_user(shared_busybox):
+    """The words of newer releases get an answer."""
+    result = run("--user", "-D", shared_busybox, "true")
+    assert result.returncode == 1 and "service manager" in result.stderr
+    assert inside(shared_busybox, "id", "-un", args=["--user", "daemon", "--system"]) == "daemon\n"
+    assert run("--no-ask-password", *SHARED, shared_busybox, "true").returncode == 0
 
 
 # Words of a boot -------------------------------------------------------------------------------
