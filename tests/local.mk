@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	%D%/system/test_differential.py \
 	%D%/system/test_exec.py \
 	%D%/system/test_guests.py \
+	%D%/system/test_hard_parts.py \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
 	%D%/system/test_limits.py \

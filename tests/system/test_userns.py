@@ -11,10 +11,6 @@ from harness import lines_of, output_of, owners, run
 
 BASE = 0x00180000  # inside the window of ranges, and of nobody else here
 SPAN = 65536
-BY_NAME = [
-    ("deb12", 116719616), ("a", 90374144), ("mycontainer", 496107520), ("foobar", 276955136),
-    ("test-container-with-a-long-name", 1875574784),
-]
 
 
 def uid_map(tree, *args):
@@ -42,11 +38,6 @@ def mapped(busybox):
 
 
 # Ranges ----------------------------------------------------------------------------------------
-
-@harness.covers("effect", "-U")
-@pytest.mark.parametrize("name, base", BY_NAME)
-def test_range_follows_from_the_name(busybox, name, base):
-    assert uid_map(busybox, "-U", "-M", name) == [(0, base, SPAN)]
 
 
 @harness.covers("effect", "--private-users")
