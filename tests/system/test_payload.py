@@ -124,6 +124,7 @@ LIST = """cd $CREDENTIALS_DIRECTORY && stat -c '%n %a %u:%g %s' . * && md5sum * 
 mount -o remount,rw,bind . 2>&1; touch x 2>&1; grep " $CREDENTIALS_DIRECTORY " /proc/self/mountinfo"""
 
 
+@harness.covers("effect", "--set-credential", "--load-credential")
 @pytest.mark.parametrize("args", [[], ["-a"], ["-U"], ["--private-network"]], ids=str)
 def test_credentials(shared_busybox, tmp_path, args):
     file = tmp_path / "key"
@@ -214,6 +215,7 @@ SOCKETS = ('for $f (1,2,16,17){$!=0;socket(S,$f,$f==16?3:1,0) and $!=0;print $!+
            '$!=0;syscall(425,1,0);print $!+0')
 
 
+@harness.covers("effect", "--suppress-sync", "[Exec] SuppressSync")
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86-64")
 def test_suppressed_sync(shared_debian12):
     def see(*args, **options):
@@ -221,8 +223,11 @@ def test_suppressed_sync(shared_debian12):
     assert see("--suppress-sync=yes") == ["0", "0", "22", "22", "0"]
     assert see() == see("--suppress-sync=no") == ["9", "0", "0", "0", "0"]
     assert see(env=harness.environment(SYSTEMD_SUPPRESS_SYNC="1")) == ["0", "0", "22", "22", "0"]
+    with settings_file(f"{RUN}/{shared_debian12.name}.nspawn", "[Exec]\nSuppressSync=yes\n"):
+        assert see() == ["0", "0", "22", "22", "0"]
 
 
+@harness.covers("effect", "--restrict-address-families", "[Exec] RestrictAddressFamilies")
 @pytest.mark.ours
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86-64")
 @pytest.mark.parametrize("words, expected", [
@@ -239,6 +244,7 @@ def test_families(shared_debian12, words, expected):
         assert inside(shared_debian12, "perl", "-e", SOCKETS) == expected
 
 
+@harness.covers("bad", "--restrict-address-families")
 @pytest.mark.ours
 def test_families_that_are_not(shared_busybox):
     refused(shared_busybox, "--restrict-address-families=AF_FOO", text="'AF_FOO'")
@@ -405,6 +411,7 @@ def host_limits():
 
 # Keys of settings files ------------------------------------------------------------------------
 
+@harness.covers("effect", "[Exec] OOMScoreAdjust", "[Exec] CPUAffinity", "[Exec] AmbientCapability", "[Exec] Personality")
 @pytest.mark.parametrize("line, script, expected", [
     ("OOMScoreAdjust=77", "cat /proc/self/oom_score_adj", "77"),
     ("OOMScoreAdjust=77\nOOMScoreAdjust=", "cat /proc/self/oom_score_adj", None),
@@ -423,6 +430,7 @@ def test_key(shared_busybox, line, script, expected):
     assert found == (plain if expected is None else expected)
 
 
+@harness.covers("bad", "[Exec] OOMScoreAdjust", "[Exec] CPUAffinity", "[Exec] AmbientCapability", "[Exec] Personality")
 @pytest.mark.ours
 @pytest.mark.parametrize("line", ["OOMScoreAdjust=1001", "CPUAffinity=x", "Personality=vax",
                                   "AmbientCapability=CAP_X"])

@@ -42,6 +42,7 @@ WRITABLE = {
 }
 
 
+@harness.covers("effect", "--volatile")
 @pytest.mark.parametrize("mode", WRITABLE)
 @pytest.mark.parametrize("users", ["host", "picked"])
 def test_volatile_takes_changes_and_forgets_them(busybox, mode, users):

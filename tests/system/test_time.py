@@ -32,6 +32,7 @@ def host_uptime():
     return float(harness.read("/proc/uptime").split()[0])
 
 
+@harness.covers("effect", "--time")
 @pytest.mark.parametrize("args", [[], ["-U"], ["--as-pid2"], ["--private-users=identity", "--uid=daemon"]],
                          ids=["plain", "users", "as-pid2", "uid"])
 def test_private(busybox, args):
@@ -50,6 +51,7 @@ def test_default_of_commands_is_the_hosts(busybox):
         assert before - 0.02 <= uptime <= host_uptime() + 0.02
 
 
+@harness.covers("effect", "[Lifecycle] Time")
 def test_key(busybox):
     """It reaches nothing but the machine's own clock, so it needs no trust; the command line wins."""
     with settings_file(busybox.parent / f"{busybox.name}.nspawn", "[Lifecycle]\nTime=private\n"):
