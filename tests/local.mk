@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	%D%/system/test_boot.py \
 	%D%/system/test_crash.py \
 	%D%/system/test_differential.py \
+	%D%/system/test_errors.py \
 	%D%/system/test_exec.py \
 	%D%/system/test_guests.py \
 	%D%/system/test_hard_parts.py \

@@ -10,10 +10,6 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 #define NS_PER_S 1000000000L
 
 /* The kernel wants whole seconds of any sign, and a fraction that is not negative. */

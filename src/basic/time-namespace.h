@@ -6,6 +6,11 @@
 
 #include "basic/macro.h"
 
+/* Older C libraries do not have it. */
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
 /*
  * A time namespace of one's own (time_namespaces(7)): its CLOCK_MONOTONIC and CLOCK_BOOTTIME, and so
  * /proc/uptime and btime in /proc/stat, are the host's with an offset. The wall clock is the host's.

@@ -40,6 +40,7 @@
 #include "basic/process.h"
 #include "basic/strv.h"
 #include "netsetup/netsetup.h"
+#include "nspawn/explain.h"
 #include "nspawn/protocol.h"
 #include "nspawn/stub-init.h"
 #include "nspawn/user-lookup.h"
@@ -87,12 +88,13 @@ static int step_time_namespace(struct child *c)
         const char *what = NULL;
         int r = c->plan->private_time ? time_namespace_enter_new(&c->in->begin, &what) : 0;
 
-        return r < 0 ? failure_set(&c->failure, r, "Cannot %s: %s.%s --time=host does without.",
-                                   what, error_text(r),
-                                   r == -ENOSPC  ? " Raise /proc/sys/user/max_time_namespaces."
-                                   : r == -EPERM ? " A sandbox or security module forbids it."
-                                                 : "")
-                     : 0;
+        char why[EXPLAIN_MAX];
+
+        if (r >= 0)
+                return 0;
+        explain_namespaces(CLONE_NEWTIME, r, why);
+        return failure_set(&c->failure, r, "Cannot %s: %s.%s Without it there is --time=host.",
+                           what, error_text(r), why);
 }
 
 static int step_wait_for_namespaces(struct child *c)
@@ -471,71 +473,126 @@ static int step_directory(struct child *c)
                            error_text(errno));
 }
 
+/* Why none of @paths could be started; @error is what the last one that is there said. */
+static int explain_exec(struct child *c, const char *what, const char *const *paths, size_t n,
+                        int error, const char *cure)
+{
+        char why[EXPLAIN_MAX] = "";
+        size_t i = 0;
+
+        while (i < n && access(paths[i], F_OK) < 0)
+                i++;
+        if (i < n)
+                explain_program(paths[i], error, why);
+        else
+                (void) snprintf(why, sizeof(why), " %s", cure);
+        return failure_set(&c->failure, error, "Cannot start %s: %s.%s", what, error_text(error),
+                           why);
+}
+
 static int exec_init(struct child *c)
 {
         static const char *const paths[] = { "/usr/lib/systemd/systemd", "/lib/systemd/systemd",
                                              "/sbin/init" };
         size_t n = strv_length(c->plan->argv);
         char **argv = calloc(n + 2, sizeof(char *));
+        int error = -ENOENT;
 
         if (!argv)
                 return child_failed(c, -ENOMEM, "start init");
         for (size_t i = 0; i < n; i++)
                 argv[i + 1] = c->plan->argv[i];
-        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        for (size_t i = 0; i < ARRAY_SIZE(paths) && error == -ENOENT; i++) {
                 argv[0] = (char *) paths[i];
                 (void) execve(paths[i], argv, c->environment);
-                if (errno != ENOENT)
-                        break;
+                error = -errno;
         }
         free(argv);
-        return failure_set(&c->failure, -errno,
-                           "Cannot start an init of the tree (tried /usr/lib/systemd/systemd, "
-                           "/lib/systemd/systemd and /sbin/init): %s.",
-                           error_text(errno));
+        return explain_exec(c,
+                            "an init of the tree (tried /usr/lib/systemd/systemd, "
+                            "/lib/systemd/systemd and /sbin/init)",
+                            paths, ARRAY_SIZE(paths), error,
+                            "Install an init in the tree, or run a command without --boot.");
 }
 
 static int exec_shell(struct child *c)
 {
-        static const struct {
-                const char *path, *name;
-        } shells[] = { { "/bin/bash", "-bash" }, { "/bin/sh", "-sh" } };
+        static const char *const paths[] = { "/bin/bash", "/bin/sh" };
+        static const char *const names[] = { "-bash", "-sh" };
+        int error = -ENOENT;
 
-        for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
-                char *argv[] = { (char *) shells[i].name, NULL };
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+                char *argv[] = { (char *) names[i], NULL };
 
-                (void) execve(shells[i].path, argv, c->environment);
+                (void) execve(paths[i], argv, c->environment);
+                /* That of one that is there counts. */
+                if (errno != ENOENT || error == -ENOENT)
+                        error = -errno;
         }
-        return failure_set(&c->failure, -errno,
-                           "Cannot start a shell of the tree (tried /bin/bash and /bin/sh): %s.",
-                           error_text(errno));
+        return explain_exec(c, "a shell of the tree (tried /bin/bash and /bin/sh)", paths,
+                            ARRAY_SIZE(paths), error,
+                            "Install one in the tree, or say which command to run.");
+}
+
+/* Tries @name in the folders of @path. @there gets one that is there and cannot be started, or "". */
+static int exec_in_path(struct child *c, const char *name, const char *path, char *there,
+                        size_t size)
+{
+        char **folders CLEANUP_STRV = NULL;
+        int error = -ENOENT;
+
+        if (strv_split(path, ":", &folders) < 0)
+                return -ENOMEM;
+        STRV_FOREACH(folder, folders)
+        {
+                char *full CLEANUP_FREE = NULL;
+
+                if (asprintf(&full, "%s/%s", *folder, name) < 0)
+                        return -ENOMEM;
+                (void) execve(full, c->plan->argv, c->environment);
+                if (errno == ENOENT || errno == ENOTDIR)
+                        continue;
+                error = -errno;
+                (void) snprintf(there, size, "%s", full);
+                if (errno != EACCES)
+                        return error;
+        }
+        /* One that is there may miss what it needs itself. All has failed; this may take a while. */
+        STRV_FOREACH(folder, folders)
+        {
+                if (there[0])
+                        break;
+                (void) snprintf(there, size, "%s/%s", *folder, name);
+                if (access(there, F_OK) < 0)
+                        there[0] = '\0';
+        }
+        return error;
 }
 
 /* As execvpe(3), with the payload's own PATH. */
 static int exec_command(struct child *c)
 {
         const char *name = c->plan->argv[0], *path = strv_env_get(c->environment, "PATH");
-        char **folders CLEANUP_STRV = NULL;
-        int error = ENOENT;
+        char there[PATH_MAX] = "", why[EXPLAIN_MAX] = "";
+        int error;
 
+        path = path ? path : "/bin:/usr/bin";
         if (strchr(name, '/')) {
                 (void) execve(name, c->plan->argv, c->environment);
-                error = errno;
-        } else if (strv_split(path ? path : "/bin:/usr/bin", ":", &folders) >= 0)
-                STRV_FOREACH(folder, folders)
-                {
-                        char *full CLEANUP_FREE = NULL;
-
-                        if (asprintf(&full, "%s/%s", *folder, name) < 0)
-                                return child_failed(c, -ENOMEM, "start the command");
-                        (void) execve(full, c->plan->argv, c->environment);
-                        if (errno != ENOENT && errno != ENOTDIR)
-                                error = errno;
-                        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-                                break;
-                }
-        return failure_set(&c->failure, -error, "Cannot start '%s' in the container: %s.", name,
-                           error_text(error));
+                error = -errno;
+                if (access(name, F_OK) == 0)
+                        (void) snprintf(there, sizeof(there), "%s", name);
+        } else
+                error = exec_in_path(c, name, path, there, sizeof(there));
+        if (error == -ENOMEM && !there[0])
+                return child_failed(c, error, "start the command");
+        if (there[0])
+                explain_program(there, error, why);
+        else if (error == -ENOENT && !strchr(name, '/'))
+                (void) snprintf(why, sizeof(why),
+                                " None of the folders of PATH (%.200s) has such a program.", path);
+        return failure_set(&c->failure, error, "Cannot start '%s' in the container: %s.%s", name,
+                           error_text(error), why);
 }
 
 static int step_exec(struct child *c)

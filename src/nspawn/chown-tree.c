@@ -15,6 +15,7 @@
 
 #include "basic/fd.h"
 #include "basic/log.h"
+#include "nspawn/explain.h"
 
 #define RANGE 65536U
 /* Deeper than any real tree; each level holds a descriptor. */
@@ -282,9 +283,9 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
             (errno != EINVAL ||
              fchownat(root_fd, "", base | CHOWN_BUSY_ID, base | CHOWN_BUSY_ID, AT_EMPTY_PATH) < 0))
                 return failure_set(failure, -errno,
-                                   "Cannot change the owners in '%s': %s. Use "
+                                   "Cannot change the owners in '%s': %s.%s Use "
                                    "--private-users-ownership=map.",
-                                   path, error_text(errno));
+                                   path, error_text(errno), storage_hint(-errno));
         r = shift_acls(&s, root_fd, true);
         fd = r < 0 ? r : open_again(root_fd);
         r = fd < 0 ? fd : shift_directory(&s, fd, 0);

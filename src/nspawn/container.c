@@ -28,6 +28,7 @@
 #include "basic/parse.h"
 #include "basic/path.h"
 #include "basic/strv.h"
+#include "nspawn/explain.h"
 #include "nspawn/facts.h"
 #include "nspawn/notify.h"
 #include "nspawn/plan.h"
@@ -161,6 +162,7 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
 static int acquire(struct run *run, const char *path, struct lock_file *lock,
                    struct failure *failure)
 {
+        char machine[PROGRAM_NAME_MAX];
         pid_t holder = 0;
         int r = lock_file_acquire(
                 path, config_tree_is_read_only(run->config) ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
@@ -171,15 +173,19 @@ static int acquire(struct run *run, const char *path, struct lock_file *lock,
         if (r == -EROFS && lock == &run->tree_lock)
                 return 0; /* a tree on a read-only file system has the lock by inode only */
         if (r != -EBUSY && lock == &run->tree_lock)
-                return failure_set(failure, r, "Cannot make the lock '.#%s.lck' beside '%s': %s.",
-                                   path_basename(run->tree.path), run->tree.path, error_text(r));
+                return failure_set(failure, r, "Cannot make the lock '.#%s.lck' beside '%s': %s.%s",
+                                   path_basename(run->tree.path), run->tree.path, error_text(r),
+                                   storage_hint(r));
         if (r != -EBUSY)
                 return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
-        if (holder > 0)
+        if (holder > 0) {
+                machine_of_supervisor(holder, machine);
                 return failure_set(failure, r,
-                                   "Directory tree %s is currently busy: process %d uses it. Stop "
-                                   "that container, or use --read-only for both.",
-                                   run->tree.path, (int) holder);
+                                   "Directory tree %s is currently busy: process %d%s%s%s uses it. "
+                                   "Stop that container, or use --read-only for both.",
+                                   run->tree.path, (int) holder, machine[0] ? ", machine '" : "",
+                                   machine, machine[0] ? "'," : "");
+        }
         return failure_set(failure, r,
                            "Directory tree %s is currently busy. Stop the container that uses it, "
                            "or use --read-only for both.",

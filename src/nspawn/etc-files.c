@@ -12,6 +12,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/root.h"
+#include "nspawn/explain.h"
 
 #define ETC_FILE_MAX ((size_t) 1024 * 1024)
 
@@ -108,8 +109,8 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
                 if (r == -EROFS)
                         return 0; /* then the tree has to have what it needs */
                 if (r < 0)
-                        return failure_set(failure, r, "Cannot create '/%s' in the tree: %s.",
-                                           directories[i].name, error_text(r));
+                        return failure_set(failure, r, "Cannot create '/%s' in the tree: %s.%s",
+                                           directories[i].name, error_text(r), storage_hint(r));
                 complete = complete && r == 0;
         }
         /* Who leaves the links out leaves all but /usr out. */
@@ -121,8 +122,8 @@ static int make_base(int root_fd, uid_t owner, struct failure *failure)
                 if (r < 0)
                         return failure_set(failure, r,
                                            "Cannot create the link '/%s' in the tree: "
-                                           "%s.",
-                                           merged_usr_names[i], error_text(r));
+                                           "%s.%s",
+                                           merged_usr_names[i], error_text(r), storage_hint(r));
         }
         return 0;
 }

@@ -10,6 +10,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/container.c %D%/container.h \
 	%D%/credentials.c %D%/credentials.h \
 	%D%/etc-files.c %D%/etc-files.h \
+	%D%/explain.c %D%/explain.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/ids.c %D%/ids.h \
 	%D%/mount-plan.c %D%/mount-plan.h \

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "basic/path.h"
 #include "basic/root.h"
 #include "basic/sandbox.h"
+#include "nspawn/explain.h"
 
 void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
 {
@@ -173,12 +175,17 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
                         struct failure *failure)
 {
         const char *hint = "";
-        char text[SANDBOX_HINT_SIZE];
+        char text[EXPLAIN_MAX];
 
         if (error == -ENOENT && op->kind == MOUNT_BIND)
                 hint = " Create the source, or leave the option out.";
         else if (error == -EPERM || error == -EACCES)
                 hint = sandbox_hint(is_api(op) ? SANDBOX_FULL_PROC : SANDBOX_MOUNTS, text);
+        else if (error == -ENOSPC) {
+                /* A detached mount is in a namespace of its own. */
+                explain_namespaces(CLONE_NEWNS, error, text);
+                hint = text;
+        }
         return failure_set(failure, error, "Cannot mount '%s' on '%s' (%s): %s%s%s.%s",
                            op->source ? op->source : op->type, op->target, op->why,
                            error_text(error), words && *words ? ": " : "", words ? words : "",
@@ -384,8 +391,8 @@ static int make_target(const struct mount_run *run, size_t index, int root_fd,
         fd = S_ISDIR(st.st_mode) ? root_make_directory(root_fd, op->target, 0755, owner)
                                  : root_make_file(root_fd, op->target, owner);
         if (fd < 0 && !is_tolerated(op, fd))
-                return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.",
-                                   op->target, op->why, error_text(fd));
+                return failure_set(failure, fd, "Cannot make the mount point '%s' (%s): %s.%s",
+                                   op->target, op->why, error_text(fd), storage_hint(fd));
         return 0;
 }
 

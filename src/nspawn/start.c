@@ -12,9 +12,9 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
-#include "basic/sandbox.h"
 #include "nspawn/child.h"
 #include "nspawn/chown-tree.h"
+#include "nspawn/explain.h"
 #include "nspawn/notify.h"
 #include "nspawn/protocol.h"
 
@@ -59,8 +59,8 @@ static int make_propagate(struct start *s, struct failure *failure)
         r = make_directories("/run/systemd/nspawn", 0755);
         if (r >= 0)
                 r = make_directories(c->propagate, 0600);
-        return r < 0 ? failure_set(failure, r, "Cannot create the directory '%s': %s.",
-                                   c->propagate, error_text(r))
+        return r < 0 ? failure_set(failure, r, "Cannot create the directory '%s': %s.%s",
+                                   c->propagate, error_text(r), storage_hint(r))
                      : 0;
 }
 
@@ -208,8 +208,8 @@ static _Noreturn void become_child(struct start *s)
 static int clone_child(struct start *s, struct failure *failure)
 {
         struct container *c = s->container;
-        char hint[SANDBOX_HINT_SIZE];
         int r = channel_pair(&c->channel_fd, &s->child_channel_fd);
+        char why[EXPLAIN_MAX];
 
         if (r < 0)
                 return failure_set(failure, r, "Cannot make a channel: %s.", error_text(r));
@@ -225,11 +225,9 @@ static int clone_child(struct start *s, struct failure *failure)
         if (c->leader >= 0)
                 return 0;
         r = c->leader;
+        explain_namespaces(s->plan->namespaces, r, why);
         return failure_set(failure, r, "Cannot create the container's namespaces: %s.%s",
-                           error_text(r),
-                           r == -ENOSPC                  ? " Raise the limits in /proc/sys/user/."
-                           : r == -EPERM || r == -ENOSYS ? sandbox_hint(SANDBOX_MOUNTS, hint)
-                                                         : "");
+                           error_text(r), why);
 }
 
 /* A message could not be sent: mostly because the other end is gone, and its own words come first. */

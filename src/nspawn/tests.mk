@@ -2,6 +2,7 @@
 if HAVE_CMOCKA
 nspawn_tests = \
 	src/nspawn/test-credentials \
+	src/nspawn/test-explain \
 	src/nspawn/test-options \
 	src/nspawn/test-plan \
 	src/nspawn/test-parts \
@@ -14,6 +15,9 @@ nspawn_test_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a \
 src_nspawn_test_credentials_SOURCES = %D%/test-credentials.c
 src_nspawn_test_credentials_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_credentials_LDADD = $(nspawn_test_libraries)
+src_nspawn_test_explain_SOURCES = %D%/test-explain.c
+src_nspawn_test_explain_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_nspawn_test_explain_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_options_SOURCES = %D%/test-options.c
 src_nspawn_test_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_options_LDADD = $(nspawn_test_libraries)

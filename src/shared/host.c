@@ -12,6 +12,7 @@
 #include "basic/channel.h"
 #include "basic/fd.h"
 #include "basic/log.h"
+#include "basic/sandbox.h"
 #include "shared/host-back-end.h"
 #include "shared/host-scope.h"
 
@@ -179,5 +180,10 @@ int scope_fail_no_memory(struct failure *failure)
 
 int scope_fail_path(struct failure *failure, int error, const char *what, const char *path)
 {
-        return failure_set(failure, error, "Cannot %s '%s': %s.", what, path, error_text(error));
+        char hint[SANDBOX_HINT_SIZE] = "";
+
+        if (error == -EROFS || error == -EACCES || error == -EPERM)
+                (void) sandbox_hint(SANDBOX_CGROUPS, hint);
+        return failure_set(failure, error, "Cannot %s '%s': %s.%s", what, path, error_text(error),
+                           hint);
 }

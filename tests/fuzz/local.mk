@@ -8,6 +8,7 @@ fuzzers = \
 	tests/fuzz/fuzz-names \
 	tests/fuzz/fuzz-notify \
 	tests/fuzz/fuzz-options \
+	tests/fuzz/fuzz-program \
 	tests/fuzz/fuzz-properties \
 	tests/fuzz/fuzz-settings-file \
 	tests/fuzz/fuzz-tint \
@@ -43,6 +44,9 @@ tests_fuzz_fuzz_notify_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_options_SOURCES = %D%/fuzz-options.c $(fuzz_common)
 tests_fuzz_fuzz_options_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_options_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_program_SOURCES = %D%/fuzz-program.c $(fuzz_common)
+tests_fuzz_fuzz_program_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_program_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_properties_SOURCES = %D%/fuzz-properties.c $(fuzz_common)
 tests_fuzz_fuzz_properties_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_properties_LDFLAGS = $(fuzz_ldflags)
