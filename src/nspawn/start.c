@@ -179,9 +179,10 @@ static int create_scope(struct start *s, struct failure *failure)
 
 static int create_named_group(struct start *s, struct failure *failure)
 {
-        return s->plan->named_hierarchy ? named_group_create(s->plan->machine, s->plan->idmap.base,
-                                                             &s->container->named_group, failure)
-                                        : 0;
+        return s->plan->named_hierarchy
+                       ? named_group_create("systemd", s->plan->machine, s->plan->idmap.base,
+                                            &s->container->named_group, failure)
+                       : 0;
 }
 
 /* ---- the first process ------------------------------------------------------------------- */

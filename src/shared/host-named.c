@@ -30,27 +30,43 @@ static void wait_ms(int ms)
         (void) poll(NULL, 0, ms);
 }
 
-static int mount_hierarchy(struct named_group *group, struct failure *failure)
+static int mount_silently(struct named_group *group)
 {
-        static const struct mount_description description = {
+        char options[64];
+        const struct mount_description description = {
                 .type = "cgroup",
                 .source = "cgroup",
-                .options = "none,name=systemd",
+                .options = options,
                 .attributes = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC,
         };
-        int context = -1, r = mount_new(&description, &context, NULL, 0);
+        int context = -1, r;
 
-        if (r >= 0) {
-                group->mount_fd = r;
-                (void) fd_close(context);
-                return 0;
+        (void) snprintf(options, sizeof(options), "none,name=%s", group->hierarchy);
+        r = mount_new(&description, &context, NULL, 0);
+        /* One of that name is about to go: the kernel says so when it is asked in this way. */
+        for (int i = 0; r == -EBUSY && i < ATTEMPTS; i++) {
+                wait_ms(WAIT_MS);
+                r = mount_new(&description, &context, NULL, 0);
         }
+        if (r < 0)
+                return r;
+        group->mount_fd = r;
+        (void) fd_close(context);
+        return 0;
+}
+
+static int mount_hierarchy(struct named_group *group, struct failure *failure)
+{
+        int r = mount_silently(group);
+
+        if (r >= 0)
+                return 0;
         return failure_set(
                 failure, r,
-                "Cannot mount the control group hierarchy 'name=systemd' of version 1, which an "
-                "init of this age needs: %s.%s If it does without, set "
+                "Cannot mount the control group hierarchy 'name=%s' of version 1, which an init of "
+                "this age needs: %s.%s If it does without, set "
                 "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1.",
-                error_text(r),
+                group->hierarchy, error_text(r),
                 r == -ENOENT  ? " The kernel was told not to have such (cgroup_no_v1=named): boot "
                                 "it without that."
                 : r == -EPERM ? " The host has none yet, and here is not where one can be made: a "
@@ -104,12 +120,13 @@ static int give_away(const struct named_group *group, uid_t owner)
         return 0;
 }
 
-int named_group_create(const char *machine, uid_t owner, struct named_group *ret,
-                       struct failure *failure)
+int named_group_create(const char *hierarchy, const char *machine, uid_t owner,
+                       struct named_group *ret, struct failure *failure)
 {
         struct named_group group = NAMED_GROUP_NULL;
         int r;
 
+        group.hierarchy = hierarchy;
         if (asprintf(&group.path, TOP "/%s", machine) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         r = mount_hierarchy(&group, failure);
@@ -128,11 +145,11 @@ int named_group_create(const char *machine, uid_t owner, struct named_group *ret
         }
         (void) failure_set(failure, r,
                            r == -EBUSY ? "There is a machine '%s' in the control group hierarchy "
-                                         "'name=systemd' already: %s. Stop it, or use another "
-                                         "name (--machine=)."
+                                         "'name=%s' already: %s. Stop it, or use another name "
+                                         "(--machine=)."
                                        : "Cannot make a group for the machine '%s' in the control "
-                                         "group hierarchy 'name=systemd': %s.",
-                           machine, error_text(r));
+                                         "group hierarchy 'name=%s': %s.",
+                           machine, hierarchy, error_text(r));
         named_group_remove(&group);
         return r;
 }
@@ -148,8 +165,8 @@ int named_group_adopt(const struct named_group *group, pid_t leader, struct fail
         r = write_file_at(group->lock_fd, PAYLOAD "/cgroup.procs", text);
         return r < 0 ? failure_set(failure, r,
                                    "Cannot move the container's first process to its group in the "
-                                   "control group hierarchy 'name=systemd': %s.",
-                                   error_text(r))
+                                   "control group hierarchy 'name=%s': %s.",
+                                   group->hierarchy, error_text(r))
                      : 0;
 }
 
@@ -172,6 +189,51 @@ static void sweep(int mount_fd)
         (void) closedir(folder);
 }
 
+/* Whether the file speaks of the hierarchy, with @end behind its name. @fallback: it cannot be read. */
+static bool is_told_by(const char *path, const struct named_group *group, const char *ends,
+                       bool fallback)
+{
+        char *text CLEANUP_FREE = NULL;
+        char name[64];
+        size_t n = (size_t) snprintf(name, sizeof(name), "name=%s", group->hierarchy);
+
+        if (read_file_at(AT_FDCWD, path, 16U << 20, &text, NULL) < 0)
+                return fallback;
+        for (const char *p = text; (p = strstr(p, name)); p += n)
+                if (strchr(ends, p[n]))
+                        return true;
+        return false;
+}
+
+/* Whether the hierarchy is there, mounted or not. */
+static bool hierarchy_exists(const struct named_group *group)
+{
+        return is_told_by("/proc/self/cgroup", group, ":", false);
+}
+
+/* Whether the host uses it itself, and mounts it where everybody sees it. */
+static bool hierarchy_is_the_hosts(const struct named_group *group)
+{
+        return is_told_by("/proc/self/mountinfo", group, ",\n", true);
+}
+
+/*
+ * The kernel takes a hierarchy away with its last mount if there is no group in it; and a group that
+ * was removed is in it for a moment yet. Who unmounts too early leaves it for ever. So it is mounted
+ * again and again until it has gone, unless somebody else wants it.
+ */
+static void remove_hierarchy(struct named_group *group)
+{
+        for (int i = 0; i < ATTEMPTS && !hierarchy_is_the_hosts(group); i++) {
+                group->mount_fd = fd_close(group->mount_fd);
+                wait_ms(WAIT_MS);
+                if (!hierarchy_exists(group) || mount_silently(group) < 0)
+                        return;
+                if (faccessat(group->mount_fd, TOP, F_OK, 0) == 0)
+                        return;
+        }
+}
+
 void named_group_remove(struct named_group *group)
 {
         if (group->lock_fd >= 0)
@@ -180,10 +242,15 @@ void named_group_remove(struct named_group *group)
                                 break;
                         wait_ms(WAIT_MS);
                 }
-        if (group->mount_fd >= 0 && unlinkat(group->mount_fd, TOP, AT_REMOVEDIR) < 0 &&
-            (errno == EBUSY || errno == ENOTEMPTY)) {
-                sweep(group->mount_fd);
-                (void) unlinkat(group->mount_fd, TOP, AT_REMOVEDIR);
+        if (group->mount_fd >= 0) {
+                int r = unlinkat(group->mount_fd, TOP, AT_REMOVEDIR);
+
+                if (r < 0 && (errno == EBUSY || errno == ENOTEMPTY)) {
+                        sweep(group->mount_fd);
+                        r = unlinkat(group->mount_fd, TOP, AT_REMOVEDIR);
+                }
+                if (r == 0)
+                        remove_hierarchy(group);
         }
         (void) fd_close(group->lock_fd);
         (void) fd_close(group->mount_fd);

@@ -17,9 +17,10 @@
  *      HIERARCHY/stead/NAME/payload   what the machine sees as the root of the hierarchy
  */
 struct named_group {
-        int mount_fd; /* the hierarchy */
-        int lock_fd;  /* stead/NAME, locked; -1: none */
-        char *path;   /* "stead/NAME" */
+        const char *hierarchy; /* its name: "systemd", or another one in tests */
+        int mount_fd;
+        int lock_fd; /* stead/NAME, locked; -1: none */
+        char *path;  /* "stead/NAME" */
 };
 
 #define NAMED_GROUP_NULL                                                                           \
@@ -28,12 +29,12 @@ struct named_group {
         }
 
 /*
- * Makes the group for @machine, a valid name, and gives it to @owner. What a supervisor that was
+ * Makes the group for @machine, a valid name, in @hierarchy, a constant string, and gives it to @owner. What a supervisor that was
  * killed has left is removed before. On failure nothing is left, and @failure has a sentence; -EBUSY:
  * a machine of this name runs.
  */
-int named_group_create(const char *machine, uid_t owner, struct named_group *ret,
-                       struct failure *failure);
+int named_group_create(const char *hierarchy, const char *machine, uid_t owner,
+                       struct named_group *ret, struct failure *failure);
 
 /* Moves the first process there, before it has a cgroup namespace. */
 int named_group_adopt(const struct named_group *group, pid_t leader, struct failure *failure);

@@ -23,6 +23,7 @@ shared_tests = \
 	src/shared/test-names \
 	src/shared/test-property
 shared_root_tests = \
+	src/shared/test-host-named-root \
 	src/shared/test-host-root
 check_PROGRAMS += $(shared_tests) $(shared_root_tests)
 TESTS += $(shared_tests) $(shared_root_tests)
@@ -35,6 +36,9 @@ src_shared_test_names_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOC
 src_shared_test_property_SOURCES = %D%/test-property.c
 src_shared_test_property_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_shared_test_property_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)
+src_shared_test_host_named_root_SOURCES = %D%/test-host-named-root.c
+src_shared_test_host_named_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_shared_test_host_named_root_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)
 src_shared_test_host_root_SOURCES = %D%/test-host-root.c
 src_shared_test_host_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_shared_test_host_root_LDADD = src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)

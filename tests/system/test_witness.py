@@ -93,6 +93,25 @@ def mount(work):
         sh("umount", point)
 
 
+@case("named hierarchies")
+def hierarchy_that_is_mounted_nowhere(work):
+    with folder(work / "point") as point:
+        words = ["mount", "-t", "cgroup", "-o", f"none,name={TAG}", "cgroup", str(point)]
+        try_or_skip(*words)
+        (point / "group").mkdir()
+        sh("umount", point)
+        yield f"name={TAG}"
+        sh(*words)
+        (point / "group").rmdir()
+        sh("umount", point)
+        # A group that was removed keeps the hierarchy for a moment, and then nobody takes it away.
+        while f"name={TAG}" in harness.read("/proc/self/cgroup"):
+            time.sleep(0.05)
+            sh(*words)
+            sh("umount", point)
+            time.sleep(0.05)
+
+
 @case("mounts")
 def second_mount_on_the_same_place(work):
     with folder(work / "point") as point:

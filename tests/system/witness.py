@@ -271,6 +271,12 @@ def cgroups(_picture):
     return {folder for folder in cgroup_folders() if not PERMANENT_CGROUP.search(folder)}
 
 
+def hierarchies(_picture):
+    """Of version 1, with a name; also those that are mounted nowhere, which a group in them keeps."""
+    names = [line.split(":", 2)[1] for line in harness.read("/proc/self/cgroup").splitlines()]
+    return {name for name in names if name.startswith("name=")}
+
+
 def block_devices(_picture):
     found = {f"loop device for {read_or_nothing(path).strip()}"
              for path in pathlib.Path("/sys/block").glob("loop*/loop/backing_file")}
@@ -344,6 +350,7 @@ ASPECTS = {
     "packet rules": packet_rules,
     "network namespaces": network_namespaces,
     "control groups": cgroups,
+    "named hierarchies": hierarchies,
     "processes": processes,
     "descriptors": descriptors,
     "locks": locks,
