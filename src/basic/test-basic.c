@@ -1501,23 +1501,46 @@ static void test_capture(void **state)
 static void test_time_offsets(void **state)
 {
         static const struct {
+                const char *inherited;
                 struct clock_readings begin;
-                const char *text;
+                const char *text; /* NULL: no such text */
         } rows[] = {
-                { { { 0, 0 }, { 0, 0 } }, "monotonic 0 0\nboottime 0 0\n" },
-                { { { 5, 0 }, { 7, 0 } }, "monotonic -5 0\nboottime -7 0\n" },
-                { { { 0, 1 }, { 1, 999999999 } }, "monotonic -1 999999999\nboottime -2 1\n" },
-                { { { 99, 250000000 }, { 100, 500000000 } },
+                { "monotonic           0         0\nboottime            0         0\n",
+                  { { 0, 0 }, { 0, 0 } },
+                  "monotonic 0 0\nboottime 0 0\n" },
+                { "monotonic 0 0\nboottime 0 0\n",
+                  { { 5, 0 }, { 7, 0 } },
+                  "monotonic -5 0\nboottime -7 0\n" },
+                { "monotonic 0 0\nboottime 0 0\n",
+                  { { 0, 1 }, { 1, 999999999 } },
+                  "monotonic -1 999999999\nboottime -2 1\n" },
+                { "monotonic 0 0\nboottime 0 0\n",
+                  { { 99, 250000000 }, { 100, 500000000 } },
                   "monotonic -100 750000000\nboottime -101 500000000\n" },
-                { { { INT64_MAX - 1, 999999999 }, { INT64_MAX - 1, 1 } },
-                  "monotonic -9223372036854775807 1\nboottime -9223372036854775807 999999999\n" },
+                /* In a time namespace whose clocks are behind, and before. */
+                { "monotonic -1000 500000000\nboottime -2000 0\n",
+                  { { 3, 750000000 }, { 4, 0 } },
+                  "monotonic -1004 750000000\nboottime -2004 0\n" },
+                { "monotonic 100000 0\nboottime 100000 1\n",
+                  { { 100050, 0 }, { 100060, 1 } },
+                  "monotonic -50 0\nboottime -60 0\n" },
+                { "", { { 0, 0 }, { 0, 0 } }, NULL },
+                { "monotonic 0 0\n", { { 0, 0 }, { 0, 0 } }, NULL },
+                { "monotonic 0\nboottime x\n", { { 0, 0 }, { 0, 0 } }, NULL },
+                { "monotonic 9223372036854775807 0\nboottime 0 0\n", { { 0, 0 }, { 0, 0 } }, NULL },
+                { "monotonic 0 1000000000\nboottime 0 0\n", { { 0, 0 }, { 0, 0 } }, NULL },
         };
-        char text[TIME_OFFSETS_TEXT_SIZE];
 
         (void) state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                time_namespace_offsets(&rows[i].begin, text);
-                assert_string_equal(text, rows[i].text);
+                char text[TIME_OFFSETS_TEXT_SIZE];
+                int r;
+
+                (void) snprintf(text, sizeof(text), "%s", rows[i].inherited);
+                r = time_namespace_offsets(&rows[i].begin, text);
+                assert_int_equal(r, rows[i].text ? 0 : -EBADMSG);
+                if (rows[i].text)
+                        assert_string_equal(text, rows[i].text);
         }
 }
 

@@ -8,16 +8,35 @@
 #include <unistd.h>
 
 #include "basic/fd.h"
-#include "basic/io.h"
 
 #define NS_PER_S 1000000000L
 
-/* The kernel wants whole seconds of any sign, and a fraction that is not negative. */
-static struct timespec negated(struct timespec t)
+/* @a minus @b. The kernel wants whole seconds of any sign, and a fraction that is not negative. */
+static struct timespec difference(struct timespec a, struct timespec b)
 {
-        return t.tv_nsec == 0 ? (struct timespec){ .tv_sec = -t.tv_sec }
-                              : (struct timespec){ .tv_sec = -t.tv_sec - 1,
-                                                   .tv_nsec = NS_PER_S - t.tv_nsec };
+        bool borrow = a.tv_nsec < b.tv_nsec;
+
+        return (struct timespec){ .tv_sec = a.tv_sec - b.tv_sec - borrow,
+                                  .tv_nsec = a.tv_nsec - b.tv_nsec + (borrow ? NS_PER_S : 0) };
+}
+
+/* Far beyond what the kernel takes, and sums of two fit. */
+#define SECONDS_MAX ((long long) 1 << 40)
+
+static int read_offset(const char *text, const char *clock, struct timespec *ret)
+{
+        const char *line = strstr(text, clock);
+        long long seconds = 0;
+        long nanoseconds = 0;
+
+        if (!line || sscanf(line + strlen(clock), " %lld %ld", /* NOLINT(cert-err34-c): procfs */
+                            &seconds, &nanoseconds) != 2)
+                return -EBADMSG;
+        if (seconds < -SECONDS_MAX || seconds > SECONDS_MAX || nanoseconds < 0 ||
+            nanoseconds >= NS_PER_S)
+                return -EBADMSG;
+        *ret = (struct timespec){ .tv_sec = seconds, .tv_nsec = nanoseconds };
+        return 0;
 }
 
 int clock_readings_take(struct clock_readings *ret)
@@ -28,12 +47,37 @@ int clock_readings_take(struct clock_readings *ret)
                        : 0;
 }
 
-void time_namespace_offsets(const struct clock_readings *begin, char text[TIME_OFFSETS_TEXT_SIZE])
+int time_namespace_offsets(const struct clock_readings *begin, char text[TIME_OFFSETS_TEXT_SIZE])
 {
-        struct timespec m = negated(begin->monotonic), b = negated(begin->boottime);
+        struct timespec m, b;
+        int r = read_offset(text, "monotonic", &m);
 
+        if (r >= 0)
+                r = read_offset(text, "boottime", &b);
+        if (r < 0)
+                return r;
+        m = difference(m, begin->monotonic);
+        b = difference(b, begin->boottime);
         (void) snprintf(text, TIME_OFFSETS_TEXT_SIZE, "monotonic %lld %ld\nboottime %lld %ld\n",
                         (long long) m.tv_sec, m.tv_nsec, (long long) b.tv_sec, b.tv_nsec);
+        return 0;
+}
+
+/* Reads what was inherited and writes what is wanted, each in one call, at the beginning of the file. */
+static int set_offsets(const struct clock_readings *begin)
+{
+        char text[TIME_OFFSETS_TEXT_SIZE];
+        int fd CLEANUP_FD = open("/proc/self/timens_offsets", O_RDWR | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+        int r;
+
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        r = time_namespace_offsets(begin, text);
+        if (r < 0)
+                return r;
+        return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
 /*
@@ -43,7 +87,6 @@ void time_namespace_offsets(const struct clock_readings *begin, char text[TIME_O
  */
 int time_namespace_enter_new(const struct clock_readings *begin, const char **ret_what)
 {
-        char text[TIME_OFFSETS_TEXT_SIZE];
         int fd CLEANUP_FD = -1;
         int r;
 
@@ -51,8 +94,7 @@ int time_namespace_enter_new(const struct clock_readings *begin, const char **re
         if (unshare(CLONE_NEWTIME) < 0)
                 return -errno;
         *ret_what = "set the clocks of the time namespace";
-        time_namespace_offsets(begin, text);
-        r = write_file_at(AT_FDCWD, "/proc/self/timens_offsets", text);
+        r = set_offsets(begin);
         if (r < 0)
                 return r;
         *ret_what = "enter the time namespace";

@@ -24,9 +24,13 @@ struct clock_readings {
 /* The moment is now. Returns 0 or a negative errno. No system call where the kernel has a vDSO. */
 int clock_readings_take(struct clock_readings *ret);
 
-/* Text for /proc/PID/timens_offsets that makes both clocks have begun at zero at @begin. Pure. */
-#define TIME_OFFSETS_TEXT_SIZE 128
-void time_namespace_offsets(const struct clock_readings *begin, char text[TIME_OFFSETS_TEXT_SIZE]);
+/*
+ * Makes the text of /proc/PID/timens_offsets, which has the offsets that are inherited, into the one
+ * that makes both clocks have begun at zero at @begin. Offsets count from the machine's own clocks,
+ * also where the caller has a time namespace around it. Returns 0, or -EBADMSG. Pure.
+ */
+#define TIME_OFFSETS_TEXT_SIZE 256
+int time_namespace_offsets(const struct clock_readings *begin, char text[TIME_OFFSETS_TEXT_SIZE]);
 
 /*
  * Moves the calling process, which must have one thread, into a new time namespace whose clocks began

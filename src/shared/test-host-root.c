@@ -23,8 +23,8 @@
 
 /* Real groups, below a slice of our own; needs root and cgroup2. Leaves nothing. */
 
-#define SLICE "steadtest-a.slice"
-#define SLICE_DIRECTORY "steadtest.slice"
+/* With our number in it: somebody else may run the same test. */
+static char slice[64], slice_directory[64];
 #define SKIPPED 77
 
 static const struct device_rule rules[] = {
@@ -35,7 +35,7 @@ static const struct device_rule rules[] = {
 
 static struct scope_spec plain_spec(const char *machine)
 {
-        return (struct scope_spec){ .machine = machine, .slice = SLICE };
+        return (struct scope_spec){ .machine = machine, .slice = slice };
 }
 
 static void assert_created(const struct scope_spec *spec, struct scope *ret)
@@ -56,7 +56,7 @@ static void assert_no_slice(void)
 
         assert_int_equal(cgroup_find_mount(&mount), 0);
         fd = open(mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        assert_int_equal(faccessat(fd, SLICE_DIRECTORY, F_OK, 0), -1);
+        assert_int_equal(faccessat(fd, slice_directory, F_OK, 0), -1);
 }
 
 /* As process_clone(); a test that fails leaves nothing running. */
@@ -96,13 +96,15 @@ static void test_create_and_remove(void **state)
 {
         struct scope_spec spec = plain_spec("t-plain");
         struct scope scope = SCOPE_NULL;
+        char path[256];
         int pidfd;
 
         (void) state;
         assert_created(&spec, &scope);
         assert_string_equal(scope.name, "machine-t\\x2dplain.scope");
-        assert_non_null(strstr(scope.path, "/steadtest.slice/steadtest-a.slice/"
-                                           "machine-t\\x2dplain.scope/payload"));
+        (void) snprintf(path, sizeof(path), "/%s/%s/machine-t\\x2dplain.scope/payload",
+                        slice_directory, slice);
+        assert_non_null(strstr(scope.path, path));
         pidfd = start_sleeper(&scope);
         assert_int_equal(cgroup_is_populated(AT_FDCWD, scope.unit), 1);
         scope_remove(&scope);
@@ -203,7 +205,7 @@ static bool scope_exists(const char *name)
         char *mount CLEANUP_FREE = NULL, path[PATH_MAX];
 
         assert_int_equal(cgroup_find_mount(&mount), 0);
-        (void) snprintf(path, sizeof(path), "%s/" SLICE_DIRECTORY "/" SLICE "/%s", mount, name);
+        (void) snprintf(path, sizeof(path), "%s/%s/%s/%s", mount, slice_directory, slice, name);
         return access(path, F_OK) == 0;
 }
 
@@ -548,6 +550,9 @@ int main(void)
         };
         char *mount CLEANUP_FREE = NULL;
 
+        (void) snprintf(slice, sizeof(slice), "steadtest%d-a.slice", (int) getpid());
+        (void) snprintf(slice_directory, sizeof(slice_directory), "steadtest%d.slice",
+                        (int) getpid());
         if (getuid() != 0 || cgroup_find_mount(&mount) < 0 || access(mount, W_OK) < 0)
                 return SKIPPED;
         return cmocka_run_group_tests(tests, NULL, NULL);

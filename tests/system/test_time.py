@@ -60,6 +60,17 @@ def test_key(busybox):
         assert look(output_of(run("--time=host", "-D", busybox, "sh", "-c", LOOK)))[0] >= before - 0.02
 
 
+def test_inside_of_another_one(busybox):
+    """Offsets count from the machine's own clocks, whatever time it is around the launcher."""
+    words = ["unshare", "--time", "--boottime=100000", "--monotonic=200000", "--fork"]
+    if harness.subprocess.run([*words, "true"], stderr=harness.subprocess.DEVNULL, check=False).returncode != 0:
+        pytest.skip("unshare(1) of this host cannot make time namespaces")
+    text = harness.subprocess.run([*words, *harness.command("-q", "--time=private", "-D", busybox, "sh", "-c", LOOK)],
+                                  stdin=harness.subprocess.DEVNULL, stdout=harness.subprocess.PIPE, text=True,
+                                  env=harness.environment(), check=True).stdout
+    assert look(text)[0] < harness.patient(10)
+
+
 def namespace(pid):
     return os.readlink(f"/proc/{pid}/ns/time"), os.readlink(f"/proc/{pid}/ns/time_for_children")
 
