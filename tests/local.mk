@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	%D%/system/test_hard_parts.py \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
+	%D%/system/test_integration.py \
 	%D%/system/test_limits.py \
 	%D%/system/test_nesting.py \
 	%D%/system/test_old_guests.py \
@@ -80,6 +81,7 @@ EXTRA_DIST += \
 	%D%/plan/nesting.args %D%/plan/nesting.expected \
 	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
 	%D%/plan/payload.args %D%/plan/payload.expected \
+	%D%/plan/etc-files.args %D%/plan/etc-files.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/resources.args %D%/plan/resources.expected %D%/plan/resources.nspawn \

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/parse.h"
+#include "basic/process.h"
 #include "basic/siphash.h"
 
 int idmap_parse(const char *text, struct idmap *ret)
@@ -112,9 +115,9 @@ void idmap_to_text(const struct idmap *map, char text[64])
         (void) snprintf(text, 64, "0 %u %u\n", map->base, map->count);
 }
 
-int idmap_write(const struct idmap *map, pid_t pid)
+static int write_maps(pid_t pid, const char *uid_map, const char *gid_map)
 {
-        char path[64], text[64];
+        char path[64];
         int dir_fd CLEANUP_FD = -1;
         int r;
 
@@ -122,7 +125,62 @@ int idmap_write(const struct idmap *map, pid_t pid)
         dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir_fd < 0)
                 return -errno;
+        r = write_file_at(dir_fd, "uid_map", uid_map);
+        return r < 0 ? r : write_file_at(dir_fd, "gid_map", gid_map);
+}
+
+int idmap_write(const struct idmap *map, pid_t pid)
+{
+        char text[64];
+
         idmap_to_text(map, text);
-        r = write_file_at(dir_fd, "uid_map", text);
-        return r < 0 ? r : write_file_at(dir_fd, "gid_map", text);
+        return write_maps(pid, text, text);
+}
+
+/* A namespace lives as long as somebody is in it, or has it open. Ends when the parent does. */
+static _Noreturn void wait_inside(int read_fd, int write_fd)
+{
+        char byte;
+
+        (void) fd_close(write_fd);
+        while (read(read_fd, &byte, 1) < 0 && errno == EINTR)
+                ;
+        _exit(EXIT_SUCCESS);
+}
+
+int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t shown_gid)
+{
+        char uid_map[64], gid_map[64], path[64];
+        int pipe_fds[2], pidfd = -1, fd = -1, r;
+        struct process_end end;
+        pid_t pid;
+
+        if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+                return -errno;
+        pid = process_clone(CLONE_NEWUSER, -1, &pidfd);
+        if (pid == 0)
+                wait_inside(pipe_fds[0], pipe_fds[1]);
+        (void) fd_close(pipe_fds[0]);
+        r = MIN_OF(pid, 0);
+        if (r >= 0) {
+                (void) snprintf(uid_map, sizeof(uid_map), "%u %u 1\n", uid, shown_uid);
+                (void) snprintf(gid_map, sizeof(gid_map), "%u %u 1\n", gid, shown_gid);
+                r = write_maps(pid, uid_map, gid_map);
+        }
+        if (r >= 0) {
+                (void) snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) pid);
+                fd = open(path, O_RDONLY | O_CLOEXEC);
+                r = fd < 0 ? -errno : fd;
+        }
+        (void) fd_close(pipe_fds[1]);
+        if (pid > 0) {
+                int waited = process_wait(pidfd, &end);
+
+                (void) fd_close(pidfd);
+                if (waited < 0 && r >= 0) {
+                        (void) fd_close(fd);
+                        r = waited;
+                }
+        }
+        return r;
 }

@@ -41,5 +41,12 @@ uint32_t idmap_count_mapped(const char *text);
 /* "INSIDE OUTSIDE COUNT\n", as /proc/PID/uid_map takes it (user_namespaces(7)). */
 void idmap_to_text(const struct idmap *map, char text[64]);
 
+/*
+ * A user namespace that maps one user and one group, for a mount (mount_set_idmap()): what is stored
+ * as theirs is shown as that of @shown_uid and @shown_gid, and nobody else's. Returns its
+ * descriptor, or a negative errno.
+ */
+int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t shown_gid);
+
 /* Writes uid_map and gid_map of @pid, by its open /proc directory. */
 int idmap_write(const struct idmap *map, pid_t pid);

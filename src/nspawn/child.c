@@ -290,6 +290,31 @@ static int step_execution(struct child *c)
         return 0;
 }
 
+/* Users of the host are not in the container's files. */
+static int take_bound_user(struct child *c)
+{
+        const struct bound_users *users = c->plan->users;
+        uint32_t number = UINT32_MAX;
+
+        (void) parse_uid(c->plan->user, &number);
+        for (size_t i = 0; users && i < users->n; i++) {
+                const struct bound_user *user = &users->list[i];
+
+                if (!streq(user->name, c->plan->user) && user->inside != number)
+                        continue;
+                c->user = (struct user_entry){ .uid = user->inside,
+                                               .gid = user->inside,
+                                               .name = user->name,
+                                               .n_groups = 1,
+                                               .groups = { user->inside } };
+                if (asprintf(&c->user.home, "/run/host/home/%s", user->name) < 0)
+                        return child_failed(c, -ENOMEM, "become the user");
+                c->has_user = true;
+                return 1;
+        }
+        return 0;
+}
+
 static int step_user(struct child *c)
 {
         int root_fd CLEANUP_FD = -1;
@@ -297,6 +322,9 @@ static int step_user(struct child *c)
 
         if (!c->plan->user || streq(c->plan->user, "root") || streq(c->plan->user, "0"))
                 return 0;
+        r = take_bound_user(c);
+        if (r != 0)
+                return MIN_OF(r, 0);
         root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         r = root_fd < 0 ? -errno : user_lookup(root_fd, c->plan->user, &c->user);
         if (r == -ESRCH)

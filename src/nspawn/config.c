@@ -62,6 +62,10 @@ void config_done(struct container_config *c)
         for (size_t i = 0; i < c->n_credentials; i++)
                 credential_done(&c->credentials[i]);
         free(c->credentials);
+        free(c->forward_journal);
+        strv_free(c->bind_users);
+        free(c->bind_user_shell);
+        strv_free(c->bind_user_groups);
         free(c->service);
         *c = (struct container_config){ .action = ACTION_RUN };
 }
@@ -125,6 +129,53 @@ bool config_root_is_writable(const struct container_config *c)
         if (c->volatile_mode == VOLATILE_YES || c->volatile_mode == VOLATILE_OVERLAY)
                 return true;
         return !config_tree_is_read_only(c);
+}
+
+const char *resolv_conf_mode_name(enum resolv_conf_mode mode)
+{
+        static const char *const names[] = {
+                [RESOLV_CONF_AUTO] = "auto",
+                [RESOLV_CONF_OFF] = "off",
+                [RESOLV_CONF_DELETE] = "delete",
+                [RESOLV_CONF_COPY_HOST] = "copy-host",
+                [RESOLV_CONF_COPY_STATIC] = "copy-static",
+                [RESOLV_CONF_COPY_UPLINK] = "copy-uplink",
+                [RESOLV_CONF_COPY_STUB] = "copy-stub",
+                [RESOLV_CONF_REPLACE_HOST] = "replace-host",
+                [RESOLV_CONF_REPLACE_STATIC] = "replace-static",
+                [RESOLV_CONF_REPLACE_UPLINK] = "replace-uplink",
+                [RESOLV_CONF_REPLACE_STUB] = "replace-stub",
+                [RESOLV_CONF_BIND_HOST] = "bind-host",
+                [RESOLV_CONF_BIND_STATIC] = "bind-static",
+                [RESOLV_CONF_BIND_UPLINK] = "bind-uplink",
+                [RESOLV_CONF_BIND_STUB] = "bind-stub",
+        };
+
+        static_assert(ARRAY_SIZE(names) == RESOLV_CONF_BIND_STUB + 1, "every mode has a name");
+        return names[mode];
+}
+
+const char *timezone_mode_name(enum timezone_mode mode)
+{
+        static const char *const names[] = {
+                [TIMEZONE_AUTO] = "auto",       [TIMEZONE_OFF] = "off",
+                [TIMEZONE_COPY] = "copy",       [TIMEZONE_BIND] = "bind",
+                [TIMEZONE_SYMLINK] = "symlink", [TIMEZONE_DELETE] = "delete",
+        };
+
+        static_assert(ARRAY_SIZE(names) == TIMEZONE_DELETE + 1, "every mode has a name");
+        return names[mode];
+}
+
+const char *forward_limit_name(enum forward_limit_kind kind)
+{
+        static const char *const names[N_FORWARD_LIMITS] = { [FORWARD_MAX_USE] = "MaxUse",
+                                                             [FORWARD_KEEP_FREE] = "KeepFree",
+                                                             [FORWARD_MAX_FILE_SIZE] =
+                                                                     "MaxFileSize",
+                                                             [FORWARD_MAX_FILES] = "MaxFiles" };
+
+        return names[kind];
 }
 
 const char *limit_name(int resource)
@@ -206,6 +257,23 @@ static int validate_sharing(const struct container_config *c, struct failure *fa
         return 0;
 }
 
+/* What only says more about another option. */
+static int validate_integration(const struct container_config *c, struct failure *failure)
+{
+        for (size_t i = 0; i < N_FORWARD_LIMITS; i++)
+                if (c->forward_limits[i].set && !c->forward_journal)
+                        return failure_set(failure, -EINVAL,
+                                           "The limits of a received journal "
+                                           "(--forward-journal-max-use= and others) need "
+                                           "--forward-journal=. Leave them out, or say where to.");
+        if (!c->bind_users &&
+            (c->bind_user_shell || c->bind_user_shell_host || c->bind_user_groups))
+                return failure_set(failure, -EINVAL,
+                                   "%s= needs --bind-user=. Name a user, or leave it out.",
+                                   c->bind_user_groups ? "--bind-user-group" : "--bind-user-shell");
+        return 0;
+}
+
 int config_validate(const struct container_config *c, struct failure *failure)
 {
         if (c->ownership == OWNERSHIP_CHOWN && config_tree_is_read_only(c))
@@ -241,6 +309,8 @@ int config_validate(const struct container_config *c, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "--json only makes sense with --dry-run. Add --dry-run.");
         if (validate_sharing(c, failure) < 0)
+                return failure->error;
+        if (validate_integration(c, failure) < 0)
                 return failure->error;
         return validate_mounts(c, failure);
 }

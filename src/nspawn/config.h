@@ -33,6 +33,58 @@ enum ownership {
         OWNERSHIP_AUTO,
 };
 
+/* What becomes of /etc/resolv.conf. The three ways with a source have the same order of sources. */
+enum resolv_conf_mode {
+        RESOLV_CONF_AUTO,
+        RESOLV_CONF_OFF,
+        RESOLV_CONF_DELETE,
+        RESOLV_CONF_COPY_HOST,
+        RESOLV_CONF_COPY_STATIC,
+        RESOLV_CONF_COPY_UPLINK,
+        RESOLV_CONF_COPY_STUB,
+        RESOLV_CONF_REPLACE_HOST,
+        RESOLV_CONF_REPLACE_STATIC,
+        RESOLV_CONF_REPLACE_UPLINK,
+        RESOLV_CONF_REPLACE_STUB,
+        RESOLV_CONF_BIND_HOST,
+        RESOLV_CONF_BIND_STATIC,
+        RESOLV_CONF_BIND_UPLINK,
+        RESOLV_CONF_BIND_STUB,
+};
+
+/* What becomes of /etc/localtime. */
+enum timezone_mode {
+        TIMEZONE_AUTO,
+        TIMEZONE_OFF,
+        TIMEZONE_COPY,
+        TIMEZONE_BIND,
+        TIMEZONE_SYMLINK,
+        TIMEZONE_DELETE,
+};
+
+/* Where the container's journal is kept. */
+enum link_journal_mode {
+        LINK_JOURNAL_DEFAULT, /* auto with --boot, else no */
+        LINK_JOURNAL_NO,
+        LINK_JOURNAL_HOST,
+        LINK_JOURNAL_GUEST,
+        LINK_JOURNAL_AUTO,
+};
+
+/* Limits of a received journal: bytes, bytes, bytes, a number. */
+enum forward_limit_kind {
+        FORWARD_MAX_USE,
+        FORWARD_KEEP_FREE,
+        FORWARD_MAX_FILE_SIZE,
+        FORWARD_MAX_FILES,
+        N_FORWARD_LIMITS,
+};
+
+struct forward_limit {
+        bool set;
+        uint64_t value;
+};
+
 enum console_mode {
         CONSOLE_DEFAULT, /* interactive if stdin and stdout are terminals, else read-only */
         CONSOLE_INTERACTIVE,
@@ -177,6 +229,18 @@ struct container_config {
 
         struct credential *credentials;
         size_t n_credentials;
+        enum resolv_conf_mode resolv_conf;
+        enum timezone_mode timezone;
+        enum link_journal_mode link_journal;
+        bool link_journal_try; /* host and guest: if that is possible */
+
+        char *forward_journal; /* where the journal that the container sends goes; NULL: nowhere */
+        struct forward_limit forward_limits[N_FORWARD_LIMITS];
+
+        char **bind_users;         /* each once */
+        char *bind_user_shell;     /* a path; NULL: as the next one says */
+        bool bind_user_shell_host; /* the shell that each has on the host; else none is told */
+        char **bind_user_groups;   /* of the container, each once */
 
         /* From the environment of the launcher. */
         bool tmpfs_on_tmp;
@@ -219,5 +283,8 @@ const char *console_mode_name(enum console_mode mode);
 const char *ownership_name(enum ownership ownership);
 const char *start_mode_name(enum start_mode mode);
 const char *volatile_mode_name(enum volatile_mode mode);
+const char *resolv_conf_mode_name(enum resolv_conf_mode mode);
+const char *timezone_mode_name(enum timezone_mode mode);
+const char *forward_limit_name(enum forward_limit_kind kind); /* as in journal-remote.conf(5) */
 const char *limit_name(int resource);  /* "NOFILE"; NULL if there is no such limit */
 int limit_from_name(const char *name); /* with or without RLIMIT_; -EINVAL */

@@ -49,6 +49,9 @@ struct run {
         struct tree_facts tree;
         struct source_fact *sources;
         struct credentials credentials;
+        struct journal_facts journal;
+        struct bound_users users;
+        struct journal_receiver_facts receiver;
         char *machine;
         struct lock_file tree_lock, inode_lock;
         struct ids ids;
@@ -76,6 +79,7 @@ static void run_done(struct run *run)
         tree_facts_done(&run->tree);
         free(run->sources);
         credentials_done(&run->credentials);
+        bound_users_done(&run->users);
         free(run->machine);
         run->signal_fd = fd_close(run->signal_fd);
 }
@@ -94,6 +98,17 @@ static void info(const struct run *run, const char *format, ...)
 }
 
 /* ---- before the first boot --------------------------------------------------------------- */
+
+/* Which id the container has is decided as in the plan. */
+static int read_journal_facts(struct run *run, struct failure *failure)
+{
+        bool is_new = !run->tree.machine_id_set && !run->config->uuid_set;
+        const struct id128 *id = run->tree.machine_id_set ? &run->tree.machine_id
+                                 : is_new                 ? &run->uuid
+                                                          : &run->config->uuid;
+
+        return journal_facts_read(run->config, &run->tree, id, is_new, &run->journal, failure);
+}
 
 static int read_facts(struct run *run, struct failure *failure)
 {
@@ -121,7 +136,12 @@ static int read_facts(struct run *run, struct failure *failure)
                 return r;
         if (!run->tree.machine_id_set && !run->config->uuid_set)
                 r = id128_random(&run->uuid);
-        return r < 0 ? failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r)) : 0;
+        if (r < 0)
+                return failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r));
+        r = read_journal_facts(run, failure);
+        if (r >= 0)
+                r = journal_receiver_look(run->config, &run->receiver, failure);
+        return r < 0 ? r : bound_users_read(run->config, &run->tree, &run->users, failure);
 }
 
 static int check_sources(const struct run *run, struct failure *failure)
@@ -148,6 +168,9 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
                 .ids = ids,
                 .sources = run->sources,
                 .credentials = run->credentials.list,
+                .journal = &run->journal,
+                .users = &run->users,
+                .receiver = &run->receiver,
                 .machine = run->machine,
                 .random_uuid = run->uuid,
                 .root_is_mapped = run->root_is_mapped,

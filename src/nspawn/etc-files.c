@@ -18,50 +18,102 @@
 
 const char *etc_way_name(enum etc_way way)
 {
-        static const char *const names[] = { [ETC_OFF] = "off",
-                                             [ETC_COPY] = "copy",
-                                             [ETC_BIND] = "bind",
-                                             [ETC_LINK] = "link",
-                                             [ETC_DELETE] = "delete" };
+        static const char *const names[] = {
+                [ETC_OFF] = "off",   [ETC_COPY] = "copy", [ETC_REPLACE] = "replace",
+                [ETC_BIND] = "bind", [ETC_LINK] = "link", [ETC_DELETE] = "delete"
+        };
 
         static_assert(ARRAY_SIZE(names) == ETC_DELETE + 1, "every way has a name");
         return names[way];
+}
+
+/* A private network's name servers are not known; else what is at hand is taken. */
+static void decide_resolv_conf_auto(const struct container_config *c, const struct host_facts *host,
+                                    struct etc_plan *plan)
+{
+        if (c->private_network)
+                plan->resolv_conf = ETC_OFF;
+        else if (host->resolv_conf_stub || host->has_resolv_conf) {
+                plan->resolv_conf = plan->writable ? ETC_COPY : ETC_BIND;
+                plan->resolv_conf_source =
+                        host->resolv_conf_stub ? host->resolv_conf_stub : "/etc/resolv.conf";
+        } else
+                plan->resolv_conf = plan->writable ? ETC_DELETE : ETC_OFF;
+}
+
+static void decide_resolv_conf(const struct container_config *c, const struct host_facts *host,
+                               struct etc_plan *plan)
+{
+        static const char *const sources[] = { "/etc/resolv.conf", "/usr/lib/systemd/resolv.conf",
+                                               "/run/systemd/resolve/resolv.conf",
+                                               "/run/systemd/resolve/stub-resolv.conf" };
+        static const enum etc_way ways[] = { ETC_COPY, ETC_REPLACE, ETC_BIND };
+        unsigned index = (unsigned) c->resolv_conf - RESOLV_CONF_COPY_HOST;
+
+        plan->resolv_conf_is_explicit =
+                c->resolv_conf != RESOLV_CONF_AUTO && c->resolv_conf != RESOLV_CONF_OFF;
+        if (c->resolv_conf == RESOLV_CONF_AUTO)
+                decide_resolv_conf_auto(c, host, plan);
+        else if (c->resolv_conf == RESOLV_CONF_DELETE)
+                plan->resolv_conf = ETC_DELETE;
+        else if (plan->resolv_conf_is_explicit) {
+                plan->resolv_conf = ways[index / ARRAY_SIZE(sources)];
+                plan->resolv_conf_source = sources[index % ARRAY_SIZE(sources)];
+        }
+}
+
+static enum etc_way decide_localtime_auto(const struct host_facts *host,
+                                          const struct tree_facts *tree, bool writable)
+{
+        switch (host->localtime) {
+        case LOCALTIME_MISSING:
+                return writable ? ETC_DELETE : ETC_OFF;
+        case LOCALTIME_FILE:
+                return writable ? ETC_REPLACE : ETC_BIND;
+        case LOCALTIME_LINK:
+                break;
+        }
+        /* A link out of the zone database means nothing inside. */
+        if (!host->localtime_zone)
+                return ETC_OFF;
+        return writable && tree->has_host_zone ? ETC_LINK : ETC_BIND;
+}
+
+static enum etc_way decide_localtime(const struct container_config *c,
+                                     const struct host_facts *host, const struct tree_facts *tree,
+                                     bool writable)
+{
+        switch (c->timezone) {
+        case TIMEZONE_AUTO:
+                return decide_localtime_auto(host, tree, writable);
+        case TIMEZONE_OFF:
+                break;
+        case TIMEZONE_COPY:
+                return ETC_REPLACE;
+        case TIMEZONE_BIND:
+                return ETC_BIND;
+        case TIMEZONE_SYMLINK:
+                /* Where the link would lead nowhere, what it means is shown instead. */
+                return host->localtime_zone && !tree->has_host_zone ? ETC_BIND : ETC_LINK;
+        case TIMEZONE_DELETE:
+                return ETC_DELETE;
+        }
+        return ETC_OFF;
 }
 
 struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
                                const struct tree_facts *tree)
 {
         bool writable = config_root_is_writable(c);
-        /* A new root directory is made with all of them. */
-        struct etc_plan plan = { .base_directories = writable && c->volatile_mode != VOLATILE_YES };
+        struct etc_plan plan = { .writable = writable,
+                                 /* A new root directory is made with all of them. */
+                                 .base_directories = writable && c->volatile_mode != VOLATILE_YES,
+                                 .localtime_is_explicit = c->timezone != TIMEZONE_AUTO };
 
-        if (c->private_network)
-                plan.resolv_conf = ETC_OFF;
-        else if (host->resolv_conf_stub || host->has_resolv_conf) {
-                plan.resolv_conf = writable ? ETC_COPY : ETC_BIND;
-                plan.resolv_conf_source =
-                        host->resolv_conf_stub ? host->resolv_conf_stub : "/etc/resolv.conf";
-        } else
-                plan.resolv_conf = writable ? ETC_DELETE : ETC_OFF;
-
-        switch (host->localtime) {
-        case LOCALTIME_MISSING:
-                plan.localtime = writable ? ETC_DELETE : ETC_OFF;
-                break;
-        case LOCALTIME_FILE:
-                plan.localtime = writable ? ETC_COPY : ETC_BIND;
-                break;
-        case LOCALTIME_LINK:
-                /* A link out of the zone database means nothing inside. */
-                if (!host->localtime_zone)
-                        plan.localtime = ETC_OFF;
-                else if (!writable || !tree->has_host_zone)
-                        plan.localtime = ETC_BIND;
-                else
-                        plan.localtime = ETC_LINK;
+        decide_resolv_conf(c, host, &plan);
+        plan.localtime = decide_localtime(c, host, tree, plan.writable);
+        if (host->localtime == LOCALTIME_LINK)
                 plan.localtime_zone = host->localtime_zone;
-                break;
-        }
         return plan;
 }
 
@@ -176,7 +228,8 @@ static int replace_content(int fd, const char *text, size_t size, uid_t owner)
 }
 
 /* The name is not followed when it is a link: the guest manages such a file by itself. */
-static void copy_file(int root_fd, const char *path, const char *source, uid_t owner)
+static void copy_file(int root_fd, const char *path, const char *source, uid_t owner,
+                      bool is_explicit)
 {
         char *text CLEANUP_FREE = NULL;
         int fd CLEANUP_FD = -1;
@@ -202,7 +255,75 @@ static void copy_file(int root_fd, const char *path, const char *source, uid_t o
         }
         if (r >= 0 && !same)
                 r = replace_content(fd, text, size, owner);
-        if (r < 0 && r != -EROFS)
+        if (r < 0 && (r != -EROFS || is_explicit))
+                warn_about("write", path, r);
+}
+
+/*
+ * A name that is not in use, for what is renamed to its place when it is whole. It is always the same
+ * one: who was killed leaves at most this, and the next start takes it away.
+ */
+static int open_replacement(int root_fd, const char *path, const char **ret_name, char *temporary,
+                            size_t size)
+{
+        int parent = root_open_parent(root_fd, path, ret_name);
+
+        if (parent < 0)
+                return parent;
+        (void) snprintf(temporary, size, ".#%s.stead", *ret_name);
+        if (unlinkat(parent, temporary, 0) < 0 && errno != ENOENT) {
+                int r = -errno;
+
+                (void) fd_close(parent);
+                return r;
+        }
+        return parent;
+}
+
+static int put_in_place(int parent, const char *temporary, const char *name, uid_t owner)
+{
+        int r = 0;
+
+        if (fchownat(parent, temporary, owner, owner, AT_SYMLINK_NOFOLLOW) < 0 ||
+            renameat(parent, temporary, parent, name) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(parent, temporary, 0);
+        return r;
+}
+
+static int write_replacement(int parent, const char *temporary, const char *text, size_t size)
+{
+        int fd CLEANUP_FD = openat(parent, temporary,
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        int r = fd < 0 ? -errno : write_all(fd, text, size);
+
+        if (fd >= 0 && r < 0)
+                (void) unlinkat(parent, temporary, 0);
+        return r;
+}
+
+/* Whoever opens the name gets the old or the new one, whole; links are not followed but replaced. */
+static void replace_file(int root_fd, const char *path, const char *source, uid_t owner)
+{
+        char *text CLEANUP_FREE = NULL, temporary[32];
+        int fd CLEANUP_FD = -1, parent CLEANUP_FD = -1;
+        const char *name;
+        size_t size = 0;
+        int r = read_file_at(AT_FDCWD, source, ETC_FILE_MAX, &text, &size);
+
+        if (r < 0) {
+                warn_about("copy the host's file to", path, r);
+                return;
+        }
+        fd = root_open_regular(root_fd, path, O_RDONLY, ROOT_NOFOLLOW);
+        if (fd >= 0 && has_content(fd, text, size))
+                return;
+        parent = open_replacement(root_fd, path, &name, temporary, sizeof(temporary));
+        r = parent < 0 ? parent : write_replacement(parent, temporary, text, size);
+        if (r >= 0)
+                r = put_in_place(parent, temporary, name, owner);
+        if (r < 0)
                 warn_about("write", path, r);
 }
 
@@ -215,31 +336,97 @@ static void remove_file(int root_fd, const char *path)
                 warn_about("remove", path, parent < 0 ? parent : -errno);
 }
 
+static bool leads_to_zone(int parent, const char *name, const char *zone)
+{
+        char current[PATH_MAX];
+        ssize_t n = readlinkat(parent, name, current, sizeof(current) - 1);
+        const char *tail;
+
+        if (n < 0)
+                return false;
+        current[n] = '\0';
+        tail = strstr(current, "usr/share/zoneinfo/");
+        return tail && streq(tail + strlen("usr/share/zoneinfo/"), zone);
+}
+
 static void link_localtime(int root_fd, const char *zone, uid_t owner)
 {
-        char target[PATH_MAX], current[PATH_MAX];
+        char target[PATH_MAX], temporary[32];
         const char *name;
         int parent CLEANUP_FD = root_open_parent(root_fd, "etc/localtime", &name);
-        ssize_t n;
+        int r = MIN_OF(parent, 0);
 
-        if (parent < 0) {
-                warn_about("link", "etc/localtime", parent);
+        if (parent >= 0 && leads_to_zone(parent, name, zone))
+                return;
+        (void) snprintf(target, sizeof(target), "../usr/share/zoneinfo/%s", zone);
+        if (r >= 0) {
+                (void) fd_close(parent);
+                parent = open_replacement(root_fd, "etc/localtime", &name, temporary,
+                                          sizeof(temporary));
+                r = parent < 0 ? parent
+                    : symlinkat(target, parent, temporary) < 0
+                            ? -errno
+                            : put_in_place(parent, temporary, name, owner);
+        }
+        if (r < 0)
+                warn_about("link", "etc/localtime", r);
+}
+
+/* What was asked for and cannot be had; the machine runs without. */
+static bool can_be_done(const struct etc_plan *plan, enum etc_way way, const char *what,
+                        const char *path, const char *source)
+{
+        bool writes = way == ETC_COPY || way == ETC_REPLACE || way == ETC_LINK || way == ETC_DELETE;
+
+        if (writes && !plan->writable) {
+                warn_about(what, path, -EROFS);
+                return false;
+        }
+        if (way == ETC_BIND && access(source, F_OK) < 0) {
+                warn_about("show the host's file as", path, -errno);
+                return false;
+        }
+        return true;
+}
+
+static void run_resolv_conf(const struct etc_plan *plan, int root_fd, uid_t owner)
+{
+        static const char path[] = "etc/resolv.conf";
+
+        if (plan->resolv_conf_is_explicit &&
+            !can_be_done(plan, plan->resolv_conf,
+                         plan->resolv_conf == ETC_DELETE ? "remove" : "write", path,
+                         plan->resolv_conf_source))
+                return;
+        if (plan->resolv_conf == ETC_COPY)
+                copy_file(root_fd, path, plan->resolv_conf_source, owner,
+                          plan->resolv_conf_is_explicit);
+        else if (plan->resolv_conf == ETC_REPLACE)
+                replace_file(root_fd, path, plan->resolv_conf_source, owner);
+        else if (plan->resolv_conf == ETC_DELETE)
+                remove_file(root_fd, path);
+}
+
+static void run_localtime(const struct etc_plan *plan, int root_fd, uid_t owner)
+{
+        static const char path[] = "etc/localtime";
+
+        if (plan->localtime == ETC_LINK && !plan->localtime_zone) {
+                log_warning("The host's /etc/localtime is no link into /usr/share/zoneinfo, so "
+                            "'/%s' in the container stays as it is. Use --timezone=copy.",
+                            path);
                 return;
         }
-        (void) snprintf(target, sizeof(target), "../usr/share/zoneinfo/%s", zone);
-        n = readlinkat(parent, name, current, sizeof(current) - 1);
-        if (n >= 0) {
-                const char *tail;
-
-                current[n] = '\0';
-                tail = strstr(current, "usr/share/zoneinfo/");
-                if (tail && streq(tail + strlen("usr/share/zoneinfo/"), zone))
-                        return;
-        }
-        if ((unlinkat(parent, name, 0) < 0 && errno != ENOENT) ||
-            symlinkat(target, parent, name) < 0 ||
-            fchownat(parent, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-                warn_about("link", "etc/localtime", -errno);
+        if (plan->localtime_is_explicit &&
+            !can_be_done(plan, plan->localtime, plan->localtime == ETC_DELETE ? "remove" : "write",
+                         path, "/etc/localtime"))
+                return;
+        if (plan->localtime == ETC_REPLACE)
+                replace_file(root_fd, path, "/etc/localtime", owner);
+        else if (plan->localtime == ETC_LINK)
+                link_localtime(root_fd, plan->localtime_zone, owner);
+        else if (plan->localtime == ETC_DELETE)
+                remove_file(root_fd, path);
 }
 
 int etc_plan_run(const struct etc_plan *plan, int root_fd, uid_t owner, struct failure *failure)
@@ -248,15 +435,7 @@ int etc_plan_run(const struct etc_plan *plan, int root_fd, uid_t owner, struct f
 
         if (r < 0)
                 return r;
-        if (plan->resolv_conf == ETC_COPY)
-                copy_file(root_fd, "etc/resolv.conf", plan->resolv_conf_source, owner);
-        else if (plan->resolv_conf == ETC_DELETE)
-                remove_file(root_fd, "etc/resolv.conf");
-        if (plan->localtime == ETC_COPY)
-                copy_file(root_fd, "etc/localtime", "/etc/localtime", owner);
-        else if (plan->localtime == ETC_LINK)
-                link_localtime(root_fd, plan->localtime_zone, owner);
-        else if (plan->localtime == ETC_DELETE)
-                remove_file(root_fd, "etc/localtime");
+        run_resolv_conf(plan, root_fd, owner);
+        run_localtime(plan, root_fd, owner);
         return 0;
 }

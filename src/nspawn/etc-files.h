@@ -5,17 +5,27 @@
 #include "nspawn/facts.h"
 
 /* How /etc/resolv.conf and /etc/localtime of the container follow the host's. */
-enum etc_way { ETC_OFF, ETC_COPY, ETC_BIND, ETC_LINK, ETC_DELETE };
+enum etc_way {
+        ETC_OFF,
+        ETC_COPY,    /* resolv.conf: a link in its place is the guest's, and stays */
+        ETC_REPLACE, /* the same, but what is there gives way, also a link */
+        ETC_BIND,
+        ETC_LINK,
+        ETC_DELETE,
+};
 
 struct etc_plan {
         enum etc_way resolv_conf;
         const char *resolv_conf_source; /* on the host; borrowed from constants */
         enum etc_way localtime;
         const char *localtime_zone; /* borrowed from the facts */
-        bool base_directories;      /* create what every tree needs and this one lacks */
+        /* Asked for in so many words: what cannot be done is told. */
+        bool resolv_conf_is_explicit, localtime_is_explicit;
+        bool writable;         /* /etc of the tree may be changed */
+        bool base_directories; /* create what every tree needs and this one lacks */
 };
 
-/* Decides both at their default, "auto". Pure. */
+/* Decides both. Pure. */
 struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
                                const struct tree_facts *tree);
 

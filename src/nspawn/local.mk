@@ -11,6 +11,9 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/credentials.c %D%/credentials.h \
 	%D%/etc-files.c %D%/etc-files.h \
 	%D%/explain.c %D%/explain.h \
+	%D%/bind-user.c %D%/bind-user.h %D%/bind-user-record.c \
+	%D%/journal-link.c %D%/journal-link.h %D%/setters-integration.c \
+	%D%/forward-journal.c %D%/forward-journal.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/ids.c %D%/ids.h \
 	%D%/mount-plan.c %D%/mount-plan.h \

@@ -16,6 +16,8 @@
 #include <sys/sysmacros.h>
 
 #include "basic/path.h"
+#include "nspawn/bind-user.h"
+#include "nspawn/journal-link.h"
 
 #define LOCKED_DOWN (MOUNT_NOSUID | MOUNT_NOEXEC | MOUNT_NODEV)
 
@@ -532,6 +534,92 @@ static void plan_run_files(struct builder *b, size_t op)
                                        .path = copy_text(b, "host/notify") });
 }
 
+/* @record is emptied. */
+static void add_record(struct builder *b, size_t op, const struct bound_user *user,
+                       const char *suffix, mode_t mode, struct strbuf *record)
+{
+        char *path CLEANUP_FREE = format_text(b, "host/userdb/%s.%s", user->name, suffix);
+        char *by_number CLEANUP_FREE =
+                format_text(b, "host/userdb/%u.%s", (unsigned) user->inside, suffix);
+        char *target CLEANUP_FREE = format_text(b, "%s.%s", user->name, suffix);
+        char *text = strbuf_take(record);
+
+        if (!text || !path || !by_number || !target) {
+                b->failed = true;
+                free(text);
+                return;
+        }
+        add_file(b, op, path, mode, text);
+        add_link(b, op, by_number, target);
+}
+
+static void add_memberships(struct builder *b, size_t op, const struct bound_user *user)
+{
+        char *const *groups = b->config->bind_user_groups;
+
+        for (size_t i = 0; groups && groups[i]; i++) {
+                char *path CLEANUP_FREE =
+                        format_text(b, "host/userdb/%s:%s.membership", user->name, groups[i]);
+
+                if (path)
+                        add_file(b, op, path, 0644, copy_text(b, "{}\n"));
+        }
+}
+
+/* The records of the host's users, and where their homes will be. */
+static void plan_user_files(struct builder *b, size_t op)
+{
+        const struct bound_users *users = b->choices->users;
+
+        if (!users || users->n == 0)
+                return;
+        add_directory(b, op, "host/home", 0755);
+        add_directory(b, op, "host/userdb", 0755);
+        for (size_t i = 0; i < users->n; i++) {
+                const struct bound_user *user = &users->list[i];
+                char *home CLEANUP_FREE = format_text(b, "host/home/%s", user->name);
+                struct strbuf record CLEANUP_STRBUF = STRBUF_NULL;
+
+                if (home)
+                        add_directory(b, op, home, 0755);
+                bound_user_record(user, b->config, &record);
+                add_record(b, op, user, "user", 0644, &record);
+                if (user->password) {
+                        bound_user_privileged_record(user, &record);
+                        add_record(b, op, user, "user-privileged", 0600, &record);
+                }
+                bound_user_group_record(user, &record);
+                add_record(b, op, user, "group", 0644, &record);
+                add_memberships(b, op, user);
+        }
+}
+
+static void plan_homes(struct builder *b)
+{
+        const struct bound_users *users = b->choices->users;
+
+        for (size_t i = 0; users && i < users->n; i++) {
+                const struct bound_user *user = &users->list[i];
+                char *target CLEANUP_FREE = format_text(b, "/run/host/home/%s", user->name);
+                char *why CLEANUP_FREE = format_text(b, "--bind-user=%s", user->name);
+                uint32_t shown = b->choices->uid_base + user->inside;
+
+                add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                              .kind = MOUNT_BIND,
+                                              .flags = MOUNT_OWN_TARGET,
+                                              .attributes = MOUNT_NOSUID | MOUNT_NODEV,
+                                              .propagation = PROPAGATION_PRIVATE,
+                                              .source = user->home,
+                                              .target = target,
+                                              .why = why,
+                                              .owner = { .is_set = true,
+                                                         .uid = user->uid,
+                                                         .gid = user->gid,
+                                                         .shown_uid = shown,
+                                                         .shown_gid = shown } });
+        }
+}
+
 static void plan_run(struct builder *b)
 {
         char *incoming CLEANUP_FREE =
@@ -540,6 +628,14 @@ static void plan_run(struct builder *b)
                               MOUNT_NOSUID | MOUNT_NODEV | MOUNT_STRICTATIME, "default");
 
         plan_run_files(b, op);
+        plan_user_files(b, op);
+        if (b->config->forward_journal) {
+                add_directory(b, op, "host/journal", 0755);
+                add_entry(b, op,
+                          (struct tree_entry){ .kind = ENTRY_JOURNAL_SOCKET,
+                                               .mode = 0600,
+                                               .path = copy_text(b, "host/journal/socket") });
+        }
         add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
                                       .kind = MOUNT_BIND_INSIDE,
                                       .flags = MOUNT_OWN_TARGET,
@@ -564,6 +660,7 @@ static void plan_run(struct builder *b)
                                       .source = incoming,
                                       .target = (char *) "/run/host/incoming",
                                       .why = (char *) "default: mounts added while running" });
+        plan_homes(b);
 }
 
 /* In memory that is never swapped, and that nobody can write to any more. */
@@ -671,6 +768,10 @@ static void plan_custom(struct builder *b, bool into_api)
 static void plan_etc(struct builder *b)
 {
         const struct mount_choices *choices = b->choices;
+        char *timezone CLEANUP_FREE =
+                format_text(b, "--timezone=%s", timezone_mode_name(b->config->timezone));
+        char *resolv_conf CLEANUP_FREE =
+                format_text(b, "--resolv-conf=%s", resolv_conf_mode_name(b->config->resolv_conf));
 
         if (choices->localtime_bind)
                 add_op(b,
@@ -681,7 +782,7 @@ static void plan_etc(struct builder *b)
                                            .propagation = PROPAGATION_PRIVATE,
                                            .source = (char *) choices->localtime_bind,
                                            .target = (char *) "/etc/localtime",
-                                           .why = (char *) "--timezone=auto" });
+                                           .why = timezone });
         if (choices->resolv_conf_bind)
                 add_op(b, &(struct mount_op){
                                   .phase = PHASE_PREPARE,
@@ -691,7 +792,29 @@ static void plan_etc(struct builder *b)
                                   .propagation = PROPAGATION_PRIVATE,
                                   .source = (char *) choices->resolv_conf_bind,
                                   .target = (char *) "/etc/resolv.conf",
-                                  .why = (char *) "--resolv-conf=auto" });
+                                  .why = resolv_conf });
+}
+
+/*
+ * The host's folder for the journal of this container. Whatever the guest puts there is data: that it
+ * belongs to root of the host must not make it more.
+ */
+static void plan_journal(struct builder *b)
+{
+        const struct journal_plan *journal = b->choices->journal;
+
+        if (!journal || journal->way != JOURNAL_OF_HOST)
+                return;
+        add_op(b, &(struct mount_op){
+                          .phase = b->choices->user_namespace ? PHASE_MAPPED : PHASE_PREPARE,
+                          .kind = MOUNT_BIND,
+                          .flags = MOUNT_MAKE_TARGET | MOUNT_NOFOLLOW |
+                                   (journal->try ? MOUNT_OPTIONAL | MOUNT_TOLERATED : 0),
+                          .attributes = LOCKED_DOWN,
+                          .propagation = PROPAGATION_PRIVATE,
+                          .source = (char *) journal->path,
+                          .target = (char *) journal->path,
+                          .why = (char *) "--link-journal=" });
 }
 
 /* A read-only view of a part of /proc, as a mount of its own on itself. */
@@ -854,6 +977,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
         plan_credentials(&b);
         plan_custom(&b, false);
         plan_etc(&b);
+        plan_journal(&b);
         plan_inside(&b);
         if (b.failed) {
                 mount_plan_done(&b.plan);

@@ -37,8 +37,9 @@ enum entry_kind {
         ENTRY_LINK,
         ENTRY_DEVICE,
         ENTRY_FIFO,
-        ENTRY_SOCKET, /* the notify socket */
-        ENTRY_BYTES,  /* a file with .bytes */
+        ENTRY_SOCKET,         /* the notify socket */
+        ENTRY_BYTES,          /* a file with .bytes */
+        ENTRY_JOURNAL_SOCKET, /* what receives the journal listens on it */
 };
 
 /* What a new file system is filled with before anybody sees it. */
@@ -65,6 +66,13 @@ enum mount_flags {
         MOUNT_SEALED = 1 << 10,        /* once filled nobody writes there, wherever it is mounted */
 };
 
+/* The one user and group that a mount has, as it is stored and as it is shown; nobody else has any. */
+struct mount_owner {
+        bool is_set;
+        uint32_t uid, gid;
+        uint32_t shown_uid, shown_gid; /* as the host numbers them */
+};
+
 struct mount_op {
         enum mount_phase phase;
         enum mount_kind kind;
@@ -82,6 +90,7 @@ struct mount_op {
         mode_t root_mode;  /* of the root directory, with MOUNT_SEALED */
         struct tree_entry *entries;
         size_t n_entries;
+        struct mount_owner owner; /* of MOUNT_BIND */
 };
 
 /* Where the payload finds its credentials. */
@@ -91,6 +100,9 @@ struct mount_plan {
         struct mount_op *ops;
         size_t n_ops;
 };
+
+struct bound_users;
+struct journal_plan;
 
 /* Decisions that the mounts depend on, made by plan_build(). */
 struct mount_choices {
@@ -106,6 +118,8 @@ struct mount_choices {
         const struct credential_bytes *credentials; /* beside the configuration's; NULL: not read */
         bool credentials_for_all; /* a user who gets no privileges could not read them else */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
+        const struct bound_users *users;               /* NULL: none */
+        const struct journal_plan *journal;            /* NULL: none */
 };
 
 /* Returns 0 or a negative errno. */

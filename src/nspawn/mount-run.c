@@ -12,6 +12,7 @@
 
 #include "basic/channel.h"
 #include "basic/fd.h"
+#include "basic/idmap.h"
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/path.h"
@@ -91,6 +92,8 @@ static int make_entry(int fs_fd, const struct tree_entry *e, const struct mount_
                 return mkfifoat(fs_fd, e->path, e->mode) < 0 ? -errno : 0;
         case ENTRY_SOCKET:
                 return bind_socket(fs_fd, e->path, o->notify_fd, e->mode);
+        case ENTRY_JOURNAL_SOCKET:
+                return bind_socket(fs_fd, e->path, o->journal_fd, e->mode);
         case ENTRY_DEVICE:
                 if (mknodat(fs_fd, e->path, e->mode, e->device) >= 0)
                         return 0;
@@ -424,6 +427,23 @@ static int build_from_source(const struct mount_run *run, const struct mount_op 
         return build_copy(op, AT_FDCWD, op->source, failure);
 }
 
+/* A mount that has one owner, and whose ids say nothing about anybody else. */
+static int map_owner(int fd, const struct mount_op *op, struct failure *failure)
+{
+        const struct mount_owner *owner = &op->owner;
+        int userns_fd CLEANUP_FD =
+                idmap_open_one(owner->uid, owner->gid, owner->shown_uid, owner->shown_gid);
+        int r = userns_fd < 0 ? userns_fd : mount_set_idmap(fd, userns_fd, op->depth);
+
+        if (r >= 0)
+                return 0;
+        return failure_set(failure, r, "Cannot map the owner of '%s' (%s): %s.%s", op->source,
+                           op->why, error_text(r),
+                           userns_fd >= 0 ? " Its file system may not support id-mapped mounts; "
+                                            "leave the option out."
+                                          : "");
+}
+
 static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
@@ -440,6 +460,8 @@ static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
         if (fd < 0)
                 return failure->error != 0 ? fd : 0; /* optional, and not there */
         run->fds[i] = fd;
+        if (op->owner.is_set)
+                return map_owner(fd, op, failure);
         r = fill(run, fd, i, failure);
         return r < 0 ? r : seal(fd, run->contexts[i], op, &run->options, failure);
 }
@@ -516,6 +538,12 @@ static int map_one(struct mount_run *run, size_t i, int userns_fd, struct failur
         r = mount_set_idmap(fd, userns_fd, op->depth);
         if (r < 0 && (op->kind == MOUNT_ROOT || op->kind == MOUNT_TREE))
                 return root_not_mapped(op, run->options.tree_fd, userns_fd, r, failure);
+        if (r < 0 && op->flags & MOUNT_TOLERATED) {
+                log_warning("Cannot map the ids of '%s' (%s), so that it belongs to nobody in the "
+                            "container: %s.",
+                            op->source, op->why, error_text(r));
+                r = 0;
+        }
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot map the ids of '%s' (%s): %s. Its file system may not "

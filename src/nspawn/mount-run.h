@@ -26,6 +26,7 @@ struct mount_run_options {
         uid_t owner;       /* of everything made for the container */
         uid_t root_owner;  /* of directories made in the root: as stored, if it is the tree */
         int notify_fd;     /* unbound AF_UNIX datagram socket; -1: none */
+        int journal_fd;    /* unbound AF_UNIX stream socket; -1: none */
         bool make_targets; /* create missing mount points in the root from outside */
 };
 

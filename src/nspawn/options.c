@@ -200,24 +200,25 @@ const struct option_row option_rows[] = {
           set_personality, 0, "Architecture that uname shows" },
 
         HEADING("Integration"),
-        { "resolv-conf", 0, TAKES_VALUE, "MODE", "Exec", "ResolvConf", PLANNED, .help =
-          "How /etc/resolv.conf is handled" },
-        { "timezone", 0, TAKES_VALUE, "MODE", "Exec", "Timezone", PLANNED, .help =
-          "How /etc/localtime is handled" },
-        { "link-journal", 0, TAKES_VALUE, "MODE", "Exec", "LinkJournal", TRUSTED | PLANNED, .help =
-          "Link the journal to the host's" },
-        { NULL, 'j', TAKES_NOTHING, NULL, NULL, NULL, PLANNED, .help =
+        { "resolv-conf", 0, TAKES_VALUE, "MODE", "Exec", "ResolvConf", 0, GROUP_NONE,
+          set_resolv_conf, 0, "How /etc/resolv.conf follows the host's; see help" },
+        { "timezone", 0, TAKES_VALUE, "MODE", "Exec", "Timezone", 0, GROUP_NONE, set_timezone,
+          0, "How /etc/localtime follows the host's; see help" },
+        { "link-journal", 0, TAKES_VALUE, "MODE", "Exec", "LinkJournal", TRUSTED,
+          GROUP_LINK_JOURNAL, set_link_journal, 0,
+          "Where the journal is kept: no, host, guest, try-host, try-guest, auto" },
+        { NULL, 'j', TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_LINK_JOURNAL, set_link_journal, 0,
           "Short for --link-journal=try-guest" },
-        { "forward-journal", 0, TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
-          "Receive the journal" },
-        { "forward-journal-max-use", 0, TAKES_VALUE, "BYTES", NULL, NULL, PLANNED, .help =
-          "Limit of the received journal" },
-        { "forward-journal-keep-free", 0, TAKES_VALUE, "BYTES", NULL, NULL, PLANNED, .help =
-          "Space to keep free" },
-        { "forward-journal-max-file-size", 0, TAKES_VALUE, "BYTES", NULL, NULL, PLANNED, .help =
-          "Limit of one journal file" },
-        { "forward-journal-max-files", 0, TAKES_VALUE, "N", NULL, NULL, PLANNED, .help =
-          "Number of journal files" },
+        { "forward-journal", 0, TAKES_VALUE, "PATH", NULL, NULL, 0, GROUP_NONE, set_forward_journal,
+          0, "Receive the journal that the container sends, in a file or directory" },
+        { "forward-journal-max-use", 0, TAKES_VALUE, "BYTES", NULL, NULL, 0, GROUP_NONE,
+          set_forward_limit, AT(forward_limits[FORWARD_MAX_USE]), "Limit of the received journal" },
+        { "forward-journal-keep-free", 0, TAKES_VALUE, "BYTES", NULL, NULL, 0, GROUP_NONE,
+          set_forward_limit, AT(forward_limits[FORWARD_KEEP_FREE]), "Space to keep free" },
+        { "forward-journal-max-file-size", 0, TAKES_VALUE, "BYTES", NULL, NULL, 0, GROUP_NONE,
+          set_forward_limit, AT(forward_limits[FORWARD_MAX_FILE_SIZE]), "Limit of one journal file" },
+        { "forward-journal-max-files", 0, TAKES_VALUE, "N", NULL, NULL, 0, GROUP_NONE,
+          set_forward_limit, AT(forward_limits[FORWARD_MAX_FILES]), "Number of journal files" },
 
         HEADING("Mounts and users"),
         { "bind", 0, TAKES_VALUE, "SOURCE[:DEST[:OPTS]]", "Files", "Bind", REPEAT | TRUSTED,
@@ -233,12 +234,12 @@ const struct option_row option_rows[] = {
         { "overlay-ro", 0, TAKES_VALUE, "LOWER:…:DEST", "Files", "OverlayReadOnly",
           TRUSTED | PLANNED, .help = "The same, read-only" },
         { "bind-user", 0, TAKES_VALUE, "USER", "Files", "BindUser",
-          WORDS | RESETS | TRUSTED | PLANNED, .help =
-          "Make a user of the host known inside" },
-        { "bind-user-shell", 0, TAKES_VALUE, "SHELL", "Files", "BindUserShell", TRUSTED | PLANNED,
-          .help = "Shell of such users" },
-        { "bind-user-group", 0, TAKES_VALUE, "GROUP", NULL, NULL, PLANNED, .help =
-          "Further group of such users" },
+          REPEAT | WORDS | RESETS | TRUSTED, GROUP_NONE, set_bind_user, 0,
+          "Make a user of the host known inside, with the home directory" },
+        { "bind-user-shell", 0, TAKES_VALUE, "SHELL", "Files", "BindUserShell", TRUSTED, GROUP_NONE,
+          set_bind_user_shell, 0, "Shell of such users: no, yes (the host's), or a path" },
+        { "bind-user-group", 0, TAKES_VALUE, "GROUP", NULL, NULL, REPEAT, GROUP_NONE,
+          set_bind_user_group, 0, "Further group of such users" },
 
         HEADING("Console and credentials"),
         { "console", 0, TAKES_VALUE, "MODE", NULL, NULL, 0, GROUP_CONSOLE_MODE, set_console, 0,

@@ -38,6 +38,7 @@ enum option_group {
         GROUP_MACHINE_ID,
         GROUP_SLICE,
         GROUP_DIRECTORY,
+        GROUP_LINK_JOURNAL,
         GROUP_READ_ONLY,
         GROUP_VOLATILE,
         GROUP_USERNS,

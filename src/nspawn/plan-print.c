@@ -304,6 +304,9 @@ static void add_mount(struct strbuf *out, const struct mount_op *op)
         strbuf_addf(out, "%s%s%s", propagations[op->propagation],
                     op->depth == MOUNT_RECURSIVE ? " recursive" : "",
                     op->phase == PHASE_MAPPED ? " id-mapped" : "");
+        if (op->owner.is_set)
+                strbuf_addf(out, " owner %u:%u to %u:%u", op->owner.uid, op->owner.gid,
+                            op->owner.shown_uid, op->owner.shown_gid);
         strbuf_addf(out, " (%s)\n", op->why);
 }
 
@@ -319,7 +322,48 @@ static void print_mounts(struct printer *p, const struct container_plan *plan)
 static void print_etc(struct printer *p, const struct container_plan *plan)
 {
         print_string(p, "resolv.conf", etc_way_name(plan->etc.resolv_conf));
+        if (plan->etc.resolv_conf_is_explicit && plan->etc.resolv_conf_source)
+                print_string(p, "resolv.conf-source", plan->etc.resolv_conf_source);
         print_string(p, "localtime", etc_way_name(plan->etc.localtime));
+        if (plan->config->link_journal != LINK_JOURNAL_DEFAULT || plan->journal.way != JOURNAL_OFF)
+                print_string(p, "journal", journal_way_name(plan->journal.way));
+}
+
+static void print_receiver(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+        const struct journal_receiver_facts *receiver = plan->receiver;
+
+        if (!receiver || !receiver->program)
+                return;
+        strbuf_addf(&text, "%s writes %s %s as %u:%u", receiver->program,
+                    receiver->is_directory ? "files in" : "the file", plan->config->forward_journal,
+                    (unsigned) receiver->uid, (unsigned) receiver->gid);
+        print_string(p, "journal-receiver", strbuf_text(&text));
+        strbuf_done(&text);
+        for (size_t i = 0; i < N_FORWARD_LIMITS; i++)
+                if (plan->config->forward_limits[i].set)
+                        strbuf_addf(&text, "%s=%llu\n",
+                                    forward_limit_name((enum forward_limit_kind) i),
+                                    (unsigned long long) plan->config->forward_limits[i].value);
+        if (text.length > 0)
+                print_lines(p, "journal-receiver-limits", strbuf_text(&text));
+}
+
+static void print_users(struct printer *p, const struct container_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        if (!plan->users || plan->users->n == 0)
+                return;
+        for (size_t i = 0; i < plan->users->n; i++) {
+                const struct bound_user *user = &plan->users->list[i];
+
+                strbuf_addf(&text, "%s: %u inside, %u on the host; %s\n", user->name,
+                            (unsigned) user->inside, (unsigned) user->uid,
+                            user->password ? "with a password" : "without a password");
+        }
+        print_lines(p, "bound-users", strbuf_text(&text));
 }
 
 static void print_scope(struct printer *p, const struct container_plan *plan)
@@ -345,6 +389,8 @@ static void print_plan(struct printer *p, const struct container_plan *plan)
         print_confinement(p, plan);
         print_limits(p, plan);
         print_etc(p, plan);
+        print_receiver(p, plan);
+        print_users(p, plan);
         print_mounts(p, plan);
         print_scope(p, plan);
 }

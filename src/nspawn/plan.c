@@ -295,6 +295,23 @@ static int decide_strings(const struct plan_inputs *in, struct container_plan *p
         return r;
 }
 
+/* The ids of bound users are high; a small range ends before them. */
+static int check_users(const struct plan_inputs *in, struct failure *failure)
+{
+        const struct bound_users *users = in->users;
+
+        for (size_t i = 0; users && in->ids->user_namespace && i < users->n; i++)
+                if (users->list[i].inside >= in->ids->map.count)
+                        return failure_set(
+                                failure, -ERANGE,
+                                "Cannot bind the user '%s' (--bind-user=): its id would be "
+                                "%u, and the range of ids (--private-users=) has only %u. "
+                                "Give it 65536.",
+                                users->list[i].name, (unsigned) users->list[i].inside,
+                                in->ids->map.count);
+        return 0;
+}
+
 static int check_tree(const struct plan_inputs *in, struct failure *failure)
 {
         const struct tree_facts *tree = in->tree;
@@ -374,7 +391,7 @@ static int check_payload(const struct plan_inputs *in, uint64_t capabilities,
                                    "--cpu-affinity= asks for the CPUs %s, but this host has only "
                                    "%s. Name one of those.",
                                    c->cpu_affinity, in->host->cpus);
-        return 0;
+        return check_users(in, failure);
 }
 
 /* What --nesting allows has to be nobody's outside of the container. */
@@ -428,6 +445,8 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                                        !user_is_root(in->config->user),
                 .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
                 .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
+                .users = plan->users,
+                .journal = &plan->journal,
         };
 
         return mount_plan_build(in->config, in->host, in->tree, &choices, &plan->mounts);
@@ -511,6 +530,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 .capabilities = decide_capabilities(c, in->ids),
                 .etc = etc_plan_build(c, in->host, in->tree),
                 .register_mode = c->register_mode,
+                .users = in->users,
+                .receiver = in->receiver,
         };
         int r = check_tree(in, failure);
 
@@ -518,6 +539,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 r = check_payload(in, plan.capabilities, failure);
         if (r >= 0)
                 r = check_nesting(in, failure);
+        if (r >= 0)
+                r = journal_plan_build(c, in->journal, &plan.uuid, &plan.journal, failure);
         if (r < 0)
                 return r;
         /* A tree that was shifted once has to follow its range; mapping starts from plain ids. */

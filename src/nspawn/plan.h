@@ -3,10 +3,13 @@
 
 #include "basic/bpf-device.h"
 #include "basic/strbuf.h"
+#include "nspawn/bind-user.h"
 #include "nspawn/config.h"
 #include "nspawn/etc-files.h"
 #include "nspawn/facts.h"
+#include "nspawn/forward-journal.h"
 #include "nspawn/ids.h"
+#include "nspawn/journal-link.h"
 #include "nspawn/mount-plan.h"
 #include "nspawn/seccomp.h"
 #include "shared/host.h"
@@ -49,6 +52,9 @@ struct container_plan {
         struct rlimit limits[RLIM_NLIMITS];
 
         struct etc_plan etc;
+        struct journal_plan journal;
+        const struct bound_users *users;               /* borrowed; NULL: none */
+        const struct journal_receiver_facts *receiver; /* borrowed; NULL, or no program: none */
         struct mount_plan mounts;
 
         struct property_set properties;
@@ -64,8 +70,11 @@ struct plan_inputs {
         const struct host_facts *host;
         const struct tree_facts *tree;
         const struct ids *ids;
-        const struct source_fact *sources;          /* one for each custom mount */
-        const struct credential_bytes *credentials; /* one for each credential */
+        const struct source_fact *sources;             /* one for each custom mount */
+        const struct credential_bytes *credentials;    /* one for each credential */
+        const struct journal_facts *journal;           /* NULL: not looked at */
+        const struct bound_users *users;               /* NULL: none */
+        const struct journal_receiver_facts *receiver; /* NULL: not looked at */
         const char *machine;
         struct id128 random_uuid; /* used if neither tree nor option has one */
         struct id128 boot_id;

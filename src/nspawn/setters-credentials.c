@@ -53,6 +53,19 @@ static int add_credential(struct container_config *c, const struct setting *s,
         return r;
 }
 
+int setting_add_credential(struct container_config *c, const struct setting *s, const char *id,
+                           const char *text, struct failure *failure)
+{
+        struct credential credential = { .id = strdup(id),
+                                         .bytes = strdup(text),
+                                         .size = strlen(text) };
+
+        if (credential.id && credential.bytes)
+                return add_credential(c, s, &credential, failure);
+        credential_done(&credential);
+        return failure_set(failure, -ENOMEM, "Out of memory.");
+}
+
 int set_credential(struct container_config *c, const struct setting *s, struct failure *failure)
 {
         struct credential credential = { .id = NULL };

@@ -56,6 +56,15 @@ setting_apply_fn set_selinux_label;
 setting_apply_fn set_share_system;
 /* ---- setters-rootfs.c ---- */
 setting_apply_fn set_volatile;
+/* ---- setters-integration.c ---- */
+setting_apply_fn set_bind_user;
+setting_apply_fn set_bind_user_group;
+setting_apply_fn set_bind_user_shell;
+setting_apply_fn set_forward_journal;
+setting_apply_fn set_forward_limit;
+setting_apply_fn set_link_journal;
+setting_apply_fn set_resolv_conf;
+setting_apply_fn set_timezone;
 
 /* ---- setters-life.c ---- */
 setting_apply_fn set_time;
@@ -81,6 +90,10 @@ int setting_add_string(char ***list, const char *value, struct failure *failure)
 
 /* The set of capabilities in the value; for "help" it is 1, and they were printed. */
 int setting_capabilities(const struct setting *s, uint64_t *ret, struct failure *failure);
+
+/* Adds a credential that an option brings along. */
+int setting_add_credential(struct container_config *c, const struct setting *s, const char *id,
+                           const char *text, struct failure *failure);
 
 /* Sets an enum from a NULL-terminated list of words; "help" prints them. @numbers runs beside
  * @words. Returns as setting_apply_fn. */

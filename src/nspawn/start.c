@@ -86,6 +86,14 @@ static int change_new_root(struct start *s, struct failure *failure)
         return fd < 0 ? 0 : etc_plan_run(&s->plan->etc, fd, root_owner(s->plan), failure);
 }
 
+static int link_journal(struct start *s, struct failure *failure)
+{
+        const struct container_plan *plan = s->plan;
+
+        return journal_plan_run(&plan->journal, plan->tree, !config_tree_is_read_only(plan->config),
+                                root_owner(plan), failure);
+}
+
 static int get_filter(struct start *s, struct failure *failure)
 {
         int r;
@@ -152,6 +160,32 @@ static int open_kmsg(struct start *s, struct failure *failure)
                        : 0;
 }
 
+static bool receives_journal(const struct start *s)
+{
+        return s->plan->receiver && s->plan->receiver->program;
+}
+
+static int make_journal_socket(struct start *s, struct failure *failure)
+{
+        int fd = receives_journal(s) ? journal_receiver_socket_new() : 0;
+
+        if (fd < 0)
+                return failure_set(failure, fd,
+                                   "Cannot make a socket for the journal (--forward-journal=): %s.",
+                                   error_text(fd));
+        if (fd > 0)
+                s->container->receiver.socket_fd = fd;
+        return 0;
+}
+
+static int start_receiver(struct start *s, struct failure *failure)
+{
+        return receives_journal(s)
+                       ? journal_receiver_start(&s->container->receiver, s->plan->config,
+                                                s->plan->receiver, failure)
+                       : 0;
+}
+
 static int prepare_mounts(struct start *s, struct failure *failure)
 {
         struct mount_run_options options = {
@@ -168,6 +202,10 @@ static int prepare_mounts(struct start *s, struct failure *failure)
                                    "Cannot make a notification socket: %s.",
                                    error_text(s->container->notify_fd));
         options.notify_fd = s->container->notify_fd;
+        r = make_journal_socket(s, failure);
+        if (r < 0)
+                return r;
+        options.journal_fd = s->container->receiver.socket_fd;
         r = mount_run_prepare(&s->mounts, &options, failure);
         return r < 0 ? r : change_new_root(s, failure);
 }
@@ -330,8 +368,9 @@ static const struct {
         { create_scope }, /* limits that the host cannot keep are refused before the tree changes */
         { create_named_group }, /* the same */
         { change_tree },        /* before its mounts are copied */
-        { make_propagate },     { prepare_mounts },   { open_kmsg },         { set_up_console },
-        { clone_child },        { adjust_oom_score }, { set_up_namespaces },
+        { link_journal },       /* the folder is there before it is mounted */
+        { make_propagate },     { prepare_mounts }, { start_receiver },   { open_kmsg },
+        { set_up_console },     { clone_child },    { adjust_oom_score }, { set_up_namespaces },
 };
 
 int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
@@ -383,6 +422,7 @@ void container_done(struct container *c)
         console_done(&c->console);
         scope_remove(&c->scope);
         named_group_remove(&c->named_group); /* when all that was in it has ended */
+        journal_receiver_stop(&c->receiver);
         c->notify_fd = fd_close(c->notify_fd);
         c->channel_fd = fd_close(c->channel_fd);
         c->kmsg_fd = fd_close(c->kmsg_fd);

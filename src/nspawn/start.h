@@ -16,6 +16,7 @@ struct container {
         int leader_pidfd;
         int notify_fd;
         int channel_fd;
+        struct journal_receiver receiver;
         int kmsg_fd;     /* keeps the FIFO that stands for /proc/kmsg open */
         char *propagate; /* directory of the host for mounts added later */
 };
@@ -23,7 +24,8 @@ struct container {
 #define CONTAINER_NULL                                                                             \
         {                                                                                          \
                 .scope = SCOPE_NULL, .named_group = NAMED_GROUP_NULL, .console = CONSOLE_NULL,     \
-                .leader_pidfd = -1, .notify_fd = -1, .channel_fd = -1, .kmsg_fd = -1               \
+                .leader_pidfd = -1, .notify_fd = -1, .channel_fd = -1, .kmsg_fd = -1,              \
+                .receiver = JOURNAL_RECEIVER_NULL                                                  \
         }
 
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */

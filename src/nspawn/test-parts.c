@@ -25,9 +25,12 @@
 #include "basic/io.h"
 #include "basic/strbuf.h"
 #include "basic/strv.h"
+#include "nspawn/bind-user.h"
 #include "nspawn/chown-tree.h"
 #include "nspawn/console.h"
 #include "nspawn/etc-files.h"
+#include "nspawn/forward-journal.h"
+#include "nspawn/journal-link.h"
 #include "nspawn/notify.h"
 #include "nspawn/old-systemd.h"
 #include "nspawn/user-lookup.h"
@@ -534,6 +537,80 @@ static void test_user_many_groups(void **state)
         assert_int_equal(u.groups[USER_MAX_GROUPS - 1], 1000 + USER_MAX_GROUPS - 3);
 }
 
+/* ---- bind-user.h ------------------------------------------------------------------------- */
+
+static void test_bound_user_parse(void **state)
+{
+        static const char text[] = "# comment\nroot:x:0:0::/root:/bin/sh\n+dora:x:1:1:::\n"
+                                   "dora:x:4711:4712:Dora D.,Room:/home/dora:/bin/zsh\n"
+                                   "short:x:1\nhuge:x:99999999999:1::/:/bin/sh\n"
+                                   "bell:x:5:5:a\ab:/home/bell:relative\nlatin:x:6:6:\xfc:/h:\n";
+        struct bound_users users CLEANUP(bound_users_done) = { .n = 0 };
+        struct bound_user *user;
+
+        (void) state;
+        users.list = calloc(3, sizeof(*users.list));
+        assert_non_null(users.list);
+        user = &users.list[users.n++];
+        assert_int_equal(bound_user_parse(text, strlen(text), "dora", user), 0);
+        assert_int_equal(user->uid, 4711);
+        assert_int_equal(user->gid, 4712);
+        assert_string_equal(user->real_name, "Dora D.");
+        assert_string_equal(user->home, "/home/dora");
+        assert_string_equal(user->shell, "/bin/zsh");
+        user = &users.list[users.n++];
+        assert_int_equal(bound_user_parse(text, strlen(text), "bell", user), 0);
+        assert_null(user->real_name);
+        assert_null(user->shell);
+        user = &users.list[users.n++];
+        assert_int_equal(bound_user_parse(text, strlen(text), "latin", user), 0);
+        assert_null(user->real_name);
+        assert_int_equal(bound_user_parse(text, strlen(text), "short", user), -ESRCH);
+        assert_int_equal(bound_user_parse(text, strlen(text), "+dora", user), -ESRCH);
+        assert_int_equal(bound_user_parse("", 0, "dora", user), -ESRCH);
+}
+
+static void test_bound_user_records(void **state)
+{
+        char *groups[] = { (char *) "wheel", (char *) "video", NULL };
+        const struct bound_user user = { .name = (char *) "dora",
+                                         .real_name = (char *) "D \"x\" \\",
+                                         .shell = (char *) "/bin/zsh",
+                                         .password = (char *) "$6$a\"b",
+                                         .inside = 60514 };
+        struct container_config c = { .bind_user_shell_host = true, .bind_user_groups = groups };
+        struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
+
+        (void) state;
+        bound_user_record(&user, &c, &b);
+        assert_string_equal(strbuf_text(&b),
+                            "{\"userName\":\"dora\",\"realName\":\"D \\\"x\\\" \\\\\","
+                            "\"uid\":60514,\"gid\":60514,\"memberOf\":[\"wheel\",\"video\"],"
+                            "\"homeDirectory\":\"/run/host/home/dora\",\"shell\":\"/bin/zsh\","
+                            "\"service\":\"io.systemd.NSpawn\"}\n");
+        strbuf_done(&b);
+        bound_user_privileged_record(&user, &b);
+        assert_string_equal(strbuf_text(&b),
+                            "{\"privileged\":{\"hashedPassword\":[\"$6$a\\\"b\"]}}\n");
+        strbuf_done(&b);
+        bound_user_group_record(&user, &b);
+        assert_string_equal(strbuf_text(&b), "{\"groupName\":\"dora\",\"gid\":60514,"
+                                             "\"service\":\"io.systemd.NSpawn\"}\n");
+}
+
+static void test_receiver_settings(void **state)
+{
+        struct container_config c = { .forward_journal = (char *) "/x.journal" };
+        struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
+
+        (void) state;
+        c.forward_limits[FORWARD_MAX_FILES] = (struct forward_limit){ .set = true, .value = 3 };
+        c.forward_limits[FORWARD_MAX_USE] =
+                (struct forward_limit){ .set = true, .value = UINT64_C(1) << 40 };
+        journal_receiver_settings(&c, &b);
+        assert_string_equal(strbuf_text(&b), "[Remote]\nMaxUse=1099511627776\nMaxFiles=3\n");
+}
+
 /* ---- etc-files.h ------------------------------------------------------------------------- */
 
 static void test_etc_plan(void **state)
@@ -557,7 +634,7 @@ static void test_etc_plan(void **state)
                 { true, false, true, true, LOCALTIME_FILE, NULL, false, ETC_BIND, ETC_BIND },
                 { true, false, false, false, LOCALTIME_MISSING, NULL, false, ETC_OFF, ETC_OFF },
                 { true, true, true, true, LOCALTIME_MISSING, NULL, false, ETC_OFF, ETC_OFF },
-                { false, false, true, false, LOCALTIME_FILE, NULL, false, ETC_COPY, ETC_COPY },
+                { false, false, true, false, LOCALTIME_FILE, NULL, false, ETC_COPY, ETC_REPLACE },
                 { false, false, true, false, LOCALTIME_LINK, "UTC", false, ETC_COPY, ETC_BIND },
                 { false, false, true, false, LOCALTIME_LINK, NULL, false, ETC_COPY, ETC_OFF },
                 { true, false, true, false, LOCALTIME_LINK, NULL, false, ETC_BIND, ETC_OFF },
@@ -584,6 +661,120 @@ static void test_etc_plan(void **state)
                                             rows[i].has_stub ? stub : "/etc/resolv.conf");
                 if (plan.localtime == ETC_LINK)
                         assert_string_equal(plan.localtime_zone, rows[i].zone);
+        }
+}
+
+/* What is asked for is not changed by what the host has, but for a zone that the tree lacks. */
+static void test_etc_modes(void **state)
+{
+        static const struct {
+                enum resolv_conf_mode mode;
+                enum etc_way way;
+                const char *source;
+        } rows[] = {
+                { RESOLV_CONF_OFF, ETC_OFF, NULL },
+                { RESOLV_CONF_DELETE, ETC_DELETE, NULL },
+                { RESOLV_CONF_COPY_HOST, ETC_COPY, "/etc/resolv.conf" },
+                { RESOLV_CONF_COPY_STUB, ETC_COPY, "/run/systemd/resolve/stub-resolv.conf" },
+                { RESOLV_CONF_REPLACE_STATIC, ETC_REPLACE, "/usr/lib/systemd/resolv.conf" },
+                { RESOLV_CONF_REPLACE_UPLINK, ETC_REPLACE, "/run/systemd/resolve/resolv.conf" },
+                { RESOLV_CONF_BIND_HOST, ETC_BIND, "/etc/resolv.conf" },
+                { RESOLV_CONF_BIND_STUB, ETC_BIND, "/run/systemd/resolve/stub-resolv.conf" },
+        };
+        static const struct {
+                enum timezone_mode mode;
+                bool zone_in_tree;
+                enum etc_way way;
+        } zones[] = {
+                { TIMEZONE_OFF, true, ETC_OFF },       { TIMEZONE_COPY, true, ETC_REPLACE },
+                { TIMEZONE_BIND, true, ETC_BIND },     { TIMEZONE_SYMLINK, true, ETC_LINK },
+                { TIMEZONE_SYMLINK, false, ETC_BIND }, { TIMEZONE_DELETE, true, ETC_DELETE },
+        };
+        const struct host_facts host = { .localtime = LOCALTIME_LINK,
+                                         .localtime_zone = (char *) "UTC" };
+
+        (void) state;
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+                const struct container_config c = { .resolv_conf = rows[i / 2].mode,
+                                                    .private_network = i % 2 };
+                const struct tree_facts tree = { .has_host_zone = true };
+                const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
+
+                assert_int_equal(plan.resolv_conf, rows[i / 2].way);
+                assert_int_equal(plan.resolv_conf_is_explicit, rows[i / 2].way != ETC_OFF);
+                if (rows[i / 2].source)
+                        assert_string_equal(plan.resolv_conf_source, rows[i / 2].source);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
+                const struct container_config c = { .timezone = zones[i].mode };
+                const struct tree_facts tree = { .has_host_zone = zones[i].zone_in_tree };
+                const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
+
+                assert_int_equal(plan.localtime, zones[i].way);
+                assert_true(plan.localtime_is_explicit);
+        }
+}
+
+static void test_journal_plan(void **state)
+{
+        enum { FOLDER = 1, OWN_ID = 2, MOUNTED = 4 };
+        static const struct {
+                enum link_journal_mode mode;
+                bool try;
+                unsigned host;
+                enum journal_entry entry;
+                int r;
+                enum journal_way way;
+                bool says; /* why it is left out, or why there is no start */
+        } rows[] = {
+                { LINK_JOURNAL_GUEST, false, FOLDER, JOURNAL_NOTHING, 0, JOURNAL_OF_GUEST, false },
+                { LINK_JOURNAL_GUEST, false, FOLDER, JOURNAL_LINK, 0, JOURNAL_OF_GUEST, false },
+                { LINK_JOURNAL_HOST, false, FOLDER, JOURNAL_NOTHING, 0, JOURNAL_OF_HOST, false },
+                { LINK_JOURNAL_HOST, true, FOLDER, JOURNAL_DIRECTORY, 0, JOURNAL_OF_HOST, false },
+                { LINK_JOURNAL_AUTO, false, FOLDER, JOURNAL_DIRECTORY, 0, JOURNAL_OF_HOST, false },
+                { LINK_JOURNAL_AUTO, false, FOLDER, JOURNAL_NOTHING, 0, JOURNAL_OFF, false },
+                { LINK_JOURNAL_AUTO, false, FOLDER, JOURNAL_LINK, 0, JOURNAL_OFF, false },
+                { LINK_JOURNAL_AUTO, false, FOLDER, JOURNAL_OTHER, 0, JOURNAL_OFF, false },
+                { LINK_JOURNAL_DEFAULT, false, FOLDER, JOURNAL_DIRECTORY, 0, JOURNAL_OF_HOST,
+                  false },
+                { LINK_JOURNAL_GUEST, false, 0, JOURNAL_NOTHING, -ENOENT, JOURNAL_OFF, true },
+                { LINK_JOURNAL_GUEST, true, 0, JOURNAL_NOTHING, 0, JOURNAL_OFF, false },
+                { LINK_JOURNAL_HOST, true, 0, JOURNAL_NOTHING, 0, JOURNAL_OFF, false },
+                { LINK_JOURNAL_HOST, false, FOLDER, JOURNAL_OTHER, -EEXIST, JOURNAL_OFF, true },
+                { LINK_JOURNAL_HOST, true, FOLDER, JOURNAL_OTHER, 0, JOURNAL_OFF, true },
+                { LINK_JOURNAL_GUEST, false, FOLDER | OWN_ID, JOURNAL_DIRECTORY, -EEXIST,
+                  JOURNAL_OFF, true },
+                { LINK_JOURNAL_GUEST, true, FOLDER | OWN_ID, JOURNAL_DIRECTORY, 0, JOURNAL_OFF,
+                  true },
+                { LINK_JOURNAL_AUTO, false, FOLDER | OWN_ID, JOURNAL_DIRECTORY, 0, JOURNAL_OFF,
+                  true },
+                { LINK_JOURNAL_HOST, false, FOLDER | MOUNTED, JOURNAL_DIRECTORY, -EEXIST,
+                  JOURNAL_OFF, true },
+                { LINK_JOURNAL_HOST, true, FOLDER | MOUNTED, JOURNAL_DIRECTORY, 0, JOURNAL_OFF,
+                  true },
+        };
+        const struct id128 id = { { 0xab, 0xcd } };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                const struct container_config c = { .link_journal = rows[i].mode,
+                                                    .link_journal_try = rows[i].try };
+                const struct journal_facts facts = { .known = true,
+                                                     .has_folder = rows[i].host & FOLDER,
+                                                     .is_host_id = rows[i].host & OWN_ID,
+                                                     .is_mounted = rows[i].host & MOUNTED,
+                                                     .entry = rows[i].entry };
+                struct journal_plan plan = { .way = JOURNAL_OFF };
+                struct failure failure = { .error = 0 };
+                int r = journal_plan_build(&c, &facts, &id, &plan, &failure);
+
+                if (r != rows[i].r || plan.way != rows[i].way ||
+                    (plan.left_out || failure.error) != rows[i].says)
+                        fail_msg("row %zu: %d %s %s", i, r, journal_way_name(plan.way),
+                                 failure.text);
+                if (r >= 0)
+                        assert_string_equal(plan.path, "/var/log/journal/"
+                                                       "abcd0000000000000000000000000000");
         }
 }
 
@@ -1134,7 +1325,12 @@ int main(void)
                 cmocka_unit_test(test_user_impossible_ids),
                 cmocka_unit_test(test_user_hostile_files),
                 cmocka_unit_test(test_user_many_groups),
+                cmocka_unit_test(test_bound_user_parse),
+                cmocka_unit_test(test_bound_user_records),
+                cmocka_unit_test(test_receiver_settings),
                 cmocka_unit_test(test_etc_plan),
+                cmocka_unit_test(test_etc_modes),
+                cmocka_unit_test(test_journal_plan),
                 cmocka_unit_test(test_etc_copy),
                 cmocka_unit_test(test_etc_hostile),
                 cmocka_unit_test(test_etc_localtime),

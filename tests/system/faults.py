@@ -221,6 +221,8 @@ class Bench:
         self.source = self.folder / "source"
         self.source.mkdir()
         (self.source / "file").write_text("from the host\n")
+        self.host = self.folder / "host"
+        self.make_host()
         self.tree.mkdir()
         self.prepared_for = None
         self.entries = {}
@@ -234,6 +236,27 @@ class Bench:
     def lock_name(self):
         status = os.stat(self.tree)
         return f"inode-{status.st_dev}:{status.st_ino}"
+
+    def make_host(self):
+        """What the launcher sees of its host with own_host: a user, a zone that is a file, a journal."""
+        for folder in ("etc", "log/journal", "home"):
+            (self.host / folder).mkdir(parents=True)
+        for name in ("passwd", "group", "os-release"):
+            shutil.copy(f"/etc/{name}", self.host / "etc")
+        for name, text in (("localtime", "TZif2 of the host"), ("resolv.conf", "nameserver 192.0.2.1\n"),
+                           ("shadow", "faults:$6$salt$hash:19000::::::\n"),
+                           ("machine-id", f"{32 * '7'}\n")):
+            (self.host / "etc" / name).write_text(text)
+        with open(self.host / "etc/passwd", "a", encoding="ascii") as file:
+            file.write(f"faults:x:4711:4711:Faults:{self.host}/home:/bin/sh\n")
+        os.chown(self.host / "home", 4711, 4711)
+
+    def on_host(self, start):
+        if not start.own_host:
+            return []
+        script = (f"mount --bind {self.host}/etc /etc && mount --bind {self.host}/log /var/log && "
+                  'exec "$@"')
+        return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
     def make_tree(self, folders):
         for folder in ("etc", "usr/bin", "usr/sbin", "usr/lib", "home/guest", *folders):
@@ -300,7 +323,7 @@ class Bench:
         report = os.memfd_create("report")
         self.before_run(start)
         process = subprocess.Popen(
-            [str(self.tools / "inject"), f"--report={report}", f"--limit={limit}", *options, "--",
+            [*self.on_host(start), str(self.tools / "inject"), f"--report={report}", f"--limit={limit}", *options, "--",
              *self.command(start)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             pass_fds=[report], env=harness.environment(**start.environment), cwd=self.folder,
@@ -328,7 +351,7 @@ class Bench:
     def plain_start(self, start):
         """A start without anything in its way."""
         self.before_run(start)
-        process = subprocess.run(self.command(start), stdin=subprocess.DEVNULL, capture_output=True,
+        process = subprocess.run([*self.on_host(start), *self.command(start)], stdin=subprocess.DEVNULL, capture_output=True,
                                  env=harness.environment(**start.environment), cwd=self.folder, timeout=60, check=False,
                                  preexec_fn=self.enter_group if start.own_group else None)
         self.after_run(start)
@@ -344,7 +367,7 @@ class Bench:
 
     def left_behind(self):
         """The quick look: all places where something with our name, tree or ids could be."""
-        found = {path for path in os.listdir(self.folder) if path not in (self.name, "source")}
+        found = {path for path in os.listdir(self.folder) if path not in (self.name, "source", "host")}
         top = harness.cgroup2_mount()
         for folder in (top, top / "machine.slice", *harness.named_hierarchies("stead"), pathlib.Path("/run/systemd/nspawn/propagate"),
                        pathlib.Path("/run/stead")):
@@ -373,6 +396,7 @@ class Start:
     alone: bool = False  # waits for locks of others like it
     folders: tuple = ()  # that the tree has to have
     environment: dict = dataclasses.field(default_factory=dict)
+    own_host: bool = False  # /etc, /var/log and users of its own
     calls: list = dataclasses.field(default_factory=list)
     later_calls: list = dataclasses.field(default_factory=list)  # of the supervisor, to its end
     picture: dict = dataclasses.field(default_factory=dict)

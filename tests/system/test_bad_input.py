@@ -40,6 +40,15 @@ BAD_VALUES = [
     "--cpu-affinity=99999", "--personality=", "--personality=vax", "--ambient-capability=CAP_NOSUCH",
     "--volatile=sometimes", "--volatile=",
     "--property=novalue",
+    "--resolv-conf=", "--resolv-conf=copy", "--resolv-conf=copy-", "--resolv-conf=bind_host",
+    "--link-journal=", "--link-journal=try", "--link-journal=try-auto", "--link-journal=try-no",
+    "--bind-user=", "--bind-user=root", "--bind-user=nobody", "--bind-user=a:b", "--bind-user=../x",
+    "--bind-user=-a", "--bind-user=1000", "--bind-user-shell=sh", "--bind-user-shell=",
+    "--bind-user-shell=/bin/../sh", "--bind-user-group=", "--bind-user-group=a b",
+    "--forward-journal=", "--forward-journal=/", "--forward-journal-max-use=x",
+    "--forward-journal-keep-free=0", "--forward-journal-max-file-size=-1",
+    "--forward-journal-max-files=0", "--forward-journal-max-files=1M",
+    "--timezone=", "--timezone=link", "--timezone=Europe/Berlin",
     "--no-such-option", "--bind", "-D", "--mach", "-k",
 ]
 # The distribution's goes on with these, to fail later or not at all.
@@ -47,6 +56,8 @@ LENIENT_IN_STOCK = {"--property=novalue", "--setenv=", "-E=",
                     "--chdir=/a/../b", "--hostname=under_score!", "-M -bad", "--mach"}
 
 BAD_COMBINATIONS = [
+    ["--forward-journal-max-use=1G"], ["--forward-journal-max-files=3"],
+    ["--bind-user-shell=yes"], ["--bind-user-shell=/bin/sh"], ["--bind-user-group=wheel"],
     ["--boot", "--as-pid2"],
     ["-a", "-b"],
     ["--private-users=1048576", "--private-users-ownership=chown", "--read-only"],
@@ -183,7 +194,7 @@ NOT_BUILT = [
     "--network-interface=eth9", "--network-macvlan=eth9", "--network-ipvlan=eth9",
     "--network-veth-extra=a:b", "--network-namespace-path=/x", "--overlay=/a:/b:/c",
     "--overlay-ro=/a:/b", "--inaccessible=/x", "--set-credential=a:b", "--load-credential=a:/x",
-    "--bind-user=guest", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "-j",
+    
     "--suppress-sync=yes", "--pivot-root=/x", "--personality=x86", "--cpu-affinity=0",
     "--oom-score-adjust=1", "--ambient-capability=CAP_CHOWN", "--selinux-context=x",
     "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",

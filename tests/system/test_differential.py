@@ -287,6 +287,10 @@ VIEWS = {
     "credentials of users": ["-U", "--set-credential=a:1"],
     "suppressed sync": ["--suppress-sync=yes"],
     "payload": ["--ambient-capability=CAP_NET_RAW", "--oom-score-adjust=50", "--cpu-affinity=0"],
+    "files of /etc replaced": ["--resolv-conf=replace-host", "--timezone=copy"],
+    "files of /etc bound": ["--resolv-conf=bind-static", "--timezone=bind", "--private-network"],
+    "files of /etc deleted": ["--resolv-conf=delete", "--timezone=delete"],
+    "files of /etc kept": ["--resolv-conf=off", "--timezone=off"],
 }
 
 
@@ -387,6 +391,10 @@ CASES = [
     ["--ambient-capability=CAP_SYS_TIME", "true"], ["--ambient-capability=CAP_CHOWN", "-b"],
     ["--suppress-sync=yes", *SH, "dd if=/dev/zero of=/tmp/x count=1 oflag=sync"],
     ["--suppress-sync=yes", *SH, "dd if=/dev/zero of=/tmp/x count=1 conv=fsync"],
+    ["--resolv-conf=help"], ["--timezone=help"], ["--resolv-conf=yes", "true"],
+    ["--timezone=on", "true"], ["--resolv-conf=nosuch", "true"], ["--timezone=nosuch", "true"],
+    ["--read-only", "--resolv-conf=copy-host", "--timezone=copy", "true"],
+    ["--resolv-conf=copy-uplink", "true"], ["--resolv-conf=bind-uplink", "true"],
 ]
 
 

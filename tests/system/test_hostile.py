@@ -269,6 +269,13 @@ MODES = {
         "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
     "host with files, read-only": (["--read-only"], "probe", host_with(
         "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
+    "host, replacing": (["--resolv-conf=replace-host", "--timezone=copy"], "probe", host_with(
+        "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
+    "host, binding": (["--resolv-conf=bind-host", "--timezone=bind"], "probe", host_with(
+        "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
+    "host, deleting": (["-U", "--resolv-conf=delete", "--timezone=delete"], "probe", host_with("true")),
+    "host, user": (["-U", "--bind-user=dora", "--user=dora"], "probe", host_with(
+        "chown 4711 {folder}/gift && echo dora:x:4711:4711::{folder}/gift:/bin/sh >>{folder}/etc/passwd")),
     "host without files": ([], "probe", host_with("true")),
 }
 # These differ in what is done about files of /etc only.

@@ -285,6 +285,12 @@ EFFECTS = [
     ("Exec", "SystemCallFilter=~mkdir mkdirat", "mkdir /tmp/x 2>/dev/null || echo no", "no"),
     ("Exec", "LimitNOFILE=77:78", "echo $(ulimit -Sn) $(ulimit -Hn)", "77 78"),
     ("Exec", "LimitCORE=1M", "ulimit -c", "2048"),
+    ("Exec", "CPUAffinity=0", "grep Cpus_allowed_list /proc/self/status | cut -f2", "0"),
+    ("Exec", "OOMScoreAdjust=321", "cat /proc/self/oom_score_adj", "321"),
+    ("Exec", "Personality=x86", "uname -m", "i686"),
+    ("Exec", "AmbientCapability=CAP_CHOWN\nUser=daemon", STATUS.format("CapAmb"), r"CapAmb:\s+0{15}1$"),
+    ("Exec", "ResolvConf=delete", "ls /etc/resolv.conf 2>&1; true", ".*No such file"),
+    ("Exec", "Timezone=delete", "ls /etc/localtime 2>&1; true", ".*No such file"),
     ("Files", "ReadOnly=yes", "touch /x 2>/dev/null || echo no", "no"),
     ("Files", "Volatile=state", "touch /x 2>/dev/null || echo no", "no"),
     ("Files", "Volatile=overlay", "grep -c ' / overlay ' /proc/mounts", "1"),
@@ -391,8 +397,13 @@ BAD = [
     ("Exec", "MachineID=0"), ("Exec", "RestrictAddressFamilies=AF_FOO"), ("Exec", "SuppressSync=x"),
     ("Exec", "PrivateUsers=x"), ("Exec", "PrivateUsers=5:0"),
     ("Exec", "Capability=CAP_NOTHING"), ("Exec", "DropCapability=CAP_NOTHING"),
-    ("Exec", "NoNewPrivileges=x"), ("Exec", "Nesting=x"), ("Exec", "LimitNOFILE=2:1"), ("Exec", "LimitNOSUCH=1"),
-    ("Files", "ReadOnly=x"), ("Files", "Volatile=x"), ("Files", "Bind="), ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
+    ("Exec", "NoNewPrivileges=x"), ("Exec", "Nesting=x"),
+    ("Exec", "LimitNOFILE=2:1"), ("Exec", "LimitNOSUCH=1"),
+    ("Files", "BindUser=a:b"), ("Files", "BindUser=1000"), ("Files", "BindUserShell=sh"),
+    ("Exec", "LinkJournal=try"), ("Exec", "LinkJournal="), ("Exec", "ResolvConf=copy"),
+    ("Exec", "ResolvConf="), ("Exec", "Timezone=x"), ("Exec", "Timezone=help"),
+    ("Files", "ReadOnly=x"), ("Files", "Volatile=x"), ("Files", "Bind="),
+    ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
     ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
     ("Exec", "SystemCallFilter=" + 200 * "x"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
@@ -414,7 +425,7 @@ def test_bad_value(busybox, section, line):
     assert re.search(rf"{path}:[34]\b", result.stderr)
 
 
-PLANNED = [("Exec", "Ephemeral=yes"), ("Exec", "PivotRoot=/a"), ("Exec", "ResolvConf=off"),
+PLANNED = [("Exec", "Ephemeral=yes"), ("Exec", "PivotRoot=/a"),
            ("Exec", "SuppressSync=yes"), ("Files", "Overlay=/a:/b:/c"),
            ("Network", "VirtualEthernet=yes"), ("Network", "Zone=z"), ("Network", "Port=80")]
 
