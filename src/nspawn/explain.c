@@ -17,6 +17,7 @@
 #include "basic/parse.h"
 #include "basic/sandbox.h"
 #include "basic/time-namespace.h"
+#include "shared/names.h"
 
 static void say(char text[EXPLAIN_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
 static void say(char text[EXPLAIN_MAX], const char *format, ...)
@@ -414,13 +415,16 @@ void machine_of_cgroup(const char *text, char machine[PROGRAM_NAME_MAX])
                 line = line ? line + strlen("\n0::") : "";
         }
         end = line + strcspn(line, "\n");
-        for (name = line; (name = strstr(name, "/machine-")) && name < end;) {
+        /* The first one: what is below it has been named by the guest. */
+        for (name = line; !machine[0] && (name = strstr(name, "/machine-")) && name < end;) {
                 const char *last;
 
                 name += strlen("/machine-");
                 last = strstr(name, ".scope");
                 if (last && last < end && !memchr(name, '/', (size_t) (last - name)))
                         unescape(name, (size_t) (last - name), machine);
+                if (!machine_name_is_valid(machine))
+                        machine[0] = '\0';
         }
 }
 

@@ -235,8 +235,9 @@ static void test_machine_of_cgroup(void **state)
                 { "9:name=systemd:/machine-no.scope\n0::/machine.slice/machine-web.scope/payload\n",
                   "web" },
                 { "0::/machine.slice/machine-my\\x2dweb.scope/payload\n", "my-web" },
-                { "0::/machine.slice/machine-a\\x0ab\\xzz.scope\n", "a\\x0ab\\xzz" },
-                { "0::/machine.slice/machine-a.scope/payload/machine-b.scope\n", "b" },
+                { "0::/machine.slice/machine-a\\x0ab\\xzz.scope\n", "" },
+                { "0::/machine.slice/machine-a\\x2fb.scope\n", "" },
+                { "0::/machine.slice/machine-a.scope/payload/machine-b.scope\n", "a" },
                 { "0::/machine.slice/machine-\n1:x:/machine-web.scope\n", "" },
                 { "0::/machine.slice/machine-a/b.scope\n", "" },
         };
