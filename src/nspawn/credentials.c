@@ -84,60 +84,61 @@ static int open_source(const char *path)
         return fd < 0 ? -errno : fd;
 }
 
-/* Reads to the end of @fd, which does not block. @buffer has room for one byte more than allowed. */
-static int read_source(int fd, char *buffer, size_t *ret_size)
+/* Makes room for more; what was there is left nowhere else. */
+static int grow(struct credential_bytes *b, size_t *size)
+{
+        size_t larger = MIN_OF(*size ? 2 * *size : 4096, CREDENTIAL_SIZE_MAX + 1);
+        char *grown = malloc(larger);
+
+        if (!grown)
+                return -ENOMEM;
+        if (b->owned) {
+                memcpy(grown, b->owned, b->size);
+                explicit_bzero(b->owned, b->size);
+                free(b->owned);
+        }
+        b->bytes = b->owned = grown;
+        *size = larger;
+        return 0;
+}
+
+/* Reads to the end of @fd, which does not block. On failure @ret has what was read until then. */
+static int read_source(int fd, struct credential_bytes *ret)
 {
         int64_t end = now_ms() + PATIENCE_MS;
-        size_t n = 0;
+        size_t room = 0;
 
         for (;;) {
                 struct pollfd readable = { .fd = fd, .events = POLLIN };
                 int64_t left = end - now_ms();
+                int r = left <= 0 ? 0 : poll(&readable, 1, (int) left);
                 ssize_t got;
 
-                if (left <= 0 || poll(&readable, 1, (int) left) == 0)
+                if (r == 0)
                         return -ETIMEDOUT;
-                got = read(fd, buffer + n, CREDENTIAL_SIZE_MAX + 1 - n);
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+                if (ret->size == room && (r = grow(ret, &room)) < 0)
+                        return r;
+                got = read(fd, ret->owned + ret->size, room - ret->size);
                 if (got < 0 && errno != EAGAIN && errno != EINTR)
                         return -errno;
                 if (got == 0)
-                        break;
-                n += got > 0 ? (size_t) got : 0;
-                if (n > CREDENTIAL_SIZE_MAX)
+                        return 0;
+                ret->size += got > 0 ? (size_t) got : 0;
+                if (ret->size > CREDENTIAL_SIZE_MAX)
                         return -EFBIG;
         }
-        *ret_size = n;
-        return 0;
 }
 
 static int load_path(const char *path, bool look_only, struct credential_bytes *ret)
 {
         int fd CLEANUP_FD = -1;
-        char *buffer;
-        size_t size = 0;
-        int r;
 
         if (look_only)
                 return access(path, F_OK) < 0 && errno == ENOENT ? -errno : 0;
         fd = open_source(path);
-        if (fd < 0)
-                return fd;
-        buffer = malloc(CREDENTIAL_SIZE_MAX + 1);
-        if (!buffer)
-                return -ENOMEM;
-        r = read_source(fd, buffer, &size);
-        if (r >= 0) {
-                ret->owned = malloc(size + 1);
-                r = ret->owned ? 0 : -ENOMEM;
-        }
-        if (r >= 0) {
-                memcpy(ret->owned, buffer, size);
-                ret->bytes = ret->owned;
-                ret->size = size;
-        }
-        explicit_bzero(buffer, CREDENTIAL_SIZE_MAX + 1);
-        free(buffer);
-        return r;
+        return fd < 0 ? fd : read_source(fd, ret);
 }
 
 /* Where it is: what has no slash is in the directory of our own credentials. */
