@@ -172,6 +172,7 @@ static int load_one(const struct credential *c, bool look_only, struct credentia
         r = find_path(c, &path, failure);
         if (r < 0)
                 return r;
+        assert(path);
         r = load_path(path, look_only, ret);
         if (r == -EFBIG)
                 return failure_set(failure, r,
@@ -189,8 +190,10 @@ int credentials_load(const struct container_config *c, bool look_only, struct cr
         struct credentials all = { .list = calloc(c->n_credentials + 1, sizeof(*all.list)),
                                    .n = c->n_credentials };
         size_t total = 0;
-        int r = all.list ? 0 : failure_set(failure, -ENOMEM, "Out of memory.");
+        int r = 0;
 
+        if (!all.list)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
         for (size_t i = 0; r >= 0 && i < all.n; i++) {
                 r = load_one(&c->credentials[i], look_only, &all.list[i], failure);
                 total += all.list[i].size;
@@ -201,8 +204,7 @@ int credentials_load(const struct container_config *c, bool look_only, struct cr
                                 "Bind large files instead.",
                                 total >> 20);
         if (r < 0) {
-                if (all.list)
-                        credentials_done(&all);
+                credentials_done(&all);
                 return r;
         }
         *ret = all;

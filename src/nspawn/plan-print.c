@@ -97,7 +97,7 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
         if (plan->config->settings_path)
                 print_string(p, "settings", plan->config->settings_path);
         print_string(p, "hostname",
-                     plan->namespaces & CLONE_NEWUTS ? plan->hostname : "the host's");
+                     (plan->namespaces & CLONE_NEWUTS) ? plan->hostname : "the host's");
         /* A random id differs with every look, so it is not shown. */
         print_string(p, "machine-id",
                      plan->tree->machine_id_set || plan->config->uuid_set ? uuid : "random");

@@ -42,7 +42,7 @@ static const uint32_t returns[] = {
         [VERDICT_ALLOW] = SECCOMP_RET_ALLOW,
         [VERDICT_EAFNOSUPPORT] = SECCOMP_RET_ERRNO | EAFNOSUPPORT,
         [VERDICT_EINVAL] = SECCOMP_RET_ERRNO | EINVAL,
-        [VERDICT_SUCCESS] = SECCOMP_RET_ERRNO | 0,
+        [VERDICT_SUCCESS] = SECCOMP_RET_ERRNO, /* with no error */
 };
 static_assert(ARRAY_SIZE(returns) == N_RETURNS, "every verdict has a return");
 
@@ -207,7 +207,7 @@ static void emit_open(struct emitter *e, uint32_t audit, enum verdict verdict, u
 
 static size_t emit_verdict(struct emitter *e, enum verdict v)
 {
-        return v >= N_RETURNS ? e->further[v] : emit_return(e, v);
+        return v > VERDICT_SUCCESS && v < N_VERDICTS ? e->further[v] : emit_return(e, v);
 }
 
 /* A call among others of one kind takes one comparison as an exception, and two as a range. */

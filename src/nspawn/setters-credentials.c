@@ -32,6 +32,7 @@ static int add_credential(struct container_config *c, const struct setting *s,
         struct credential *grown;
         int r = 0;
 
+        assert(credential->id);
         for (size_t i = 0; r == 0 && i < c->n_credentials; i++)
                 if (streq(c->credentials[i].id, credential->id))
                         r = failure_set(failure, -EEXIST,
