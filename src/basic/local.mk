@@ -2,9 +2,11 @@
 noinst_LIBRARIES += src/basic/libbasic.a
 src_basic_libbasic_a_SOURCES = \
 	%D%/bpf-device.c %D%/bpf-device.h \
+	%D%/btrfs.c %D%/btrfs.h \
 	%D%/caps.c %D%/caps.h \
 	%D%/cgroup.c %D%/cgroup.h \
 	%D%/channel.c %D%/channel.h \
+	%D%/copy-tree.c %D%/copy-tree.h \
 	%D%/env-file.c %D%/env-file.h \
 	%D%/failure.c %D%/failure.h \
 	%D%/fd.c %D%/fd.h \
@@ -18,6 +20,7 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/parse.c %D%/parse.h \
 	%D%/path.c %D%/path.h \
 	%D%/process.c %D%/process.h \
+	%D%/remove-tree.c %D%/remove-tree.h \
 	%D%/root.c %D%/root.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/siphash.c %D%/siphash.h \

@@ -200,3 +200,12 @@ int process_capture(char *const *argv, size_t max, char **ret_output, size_t *re
                 *ret_size = size;
         return end.status;
 }
+
+bool process_is_asked_to_end(void)
+{
+        sigset_t pending;
+
+        return sigpending(&pending) == 0 &&
+               (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
+                sigismember(&pending, SIGHUP) > 0);
+}

@@ -20,6 +20,10 @@ struct process_end {
         int status;
 };
 
+/* Whether one of the signals that ask to end (SIGTERM, SIGINT, SIGHUP), which the caller blocks, is
+ * waiting: for work that takes minutes. */
+bool process_is_asked_to_end(void);
+
 /* Waits for a child by its pidfd and reaps it. Returns 0 or a negative errno. */
 int process_wait(int pidfd, struct process_end *ret);
 

@@ -22,7 +22,7 @@ static int open_resolved(int root_fd, const char *path, int flags, mode_t mode, 
         struct open_how how = {
                 .flags = (uint64_t) (unsigned) (flags | O_CLOEXEC),
                 .mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
-                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve,
+                .resolve = RESOLVE_NO_MAGICLINKS | resolve,
         };
         long fd = -1;
 
@@ -36,12 +36,28 @@ static int open_resolved(int root_fd, const char *path, int flags, mode_t mode, 
 
 int root_open(int root_fd, const char *path, int flags, mode_t mode)
 {
-        return open_resolved(root_fd, path, flags, mode, 0);
+        return open_resolved(root_fd, path, flags, mode, RESOLVE_IN_ROOT);
 }
 
 int root_open_path_same_mount(int root_fd, const char *path)
 {
-        return open_resolved(root_fd, path, O_PATH, 0, RESOLVE_NO_XDEV);
+        return open_resolved(root_fd, path, O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_XDEV);
+}
+
+int root_open_below(int dir_fd, const char *path, int flags)
+{
+        return open_resolved(dir_fd, path, flags | O_NOFOLLOW, 0,
+                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
+int fd_open_again(int fd, int flags)
+{
+        char link[64];
+        int again;
+
+        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        again = open(link, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* no wait for a lease */
+        return again < 0 ? -errno : again;
 }
 
 int root_open_path(int root_fd, const char *path, enum root_follow follow)
@@ -146,9 +162,7 @@ int root_make_file(int root_fd, const char *path, uid_t uid)
 int root_open_regular(int root_fd, const char *path, int flags, enum root_follow follow)
 {
         int place CLEANUP_FD = root_open_path(root_fd, path, follow);
-        char link[64];
         struct stat st;
-        int fd;
 
         if (place < 0)
                 return place;
@@ -158,10 +172,7 @@ int root_open_regular(int root_fd, const char *path, int flags, enum root_follow
                 return -ELOOP;
         if (!S_ISREG(st.st_mode))
                 return -EBADF;
-        /* The very file that was looked at, whatever its name leads to by now. */
-        (void) snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
-        fd = open(link, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* no wait for a lease */
-        return fd < 0 ? -errno : fd;
+        return fd_open_again(place, flags);
 }
 
 int root_read_file(int root_fd, const char *path, size_t max, char **ret, size_t *ret_size)

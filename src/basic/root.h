@@ -22,6 +22,16 @@ int root_open_path(int root_fd, const char *path, enum root_follow follow);
 int root_open_path_same_mount(int root_fd, const char *path);
 
 /*
+ * @path below @dir_fd, without following any link, and without leaving the mount (-EXDEV): for walks
+ * through trees, where a name is what readdir() said. "." is @dir_fd itself, opened again.
+ */
+int root_open_below(int dir_fd, const char *path, int flags);
+
+/* What @fd (O_PATH) refers to, opened for more, whatever its name leads to by now. Only for regular
+ * files and directories: opening others can do things. */
+int fd_open_again(int fd, int flags);
+
+/*
  * Makes @path a directory, creating missing parents with mode 0755 and owner @uid; an existing
  * directory is left as it is. Returns an O_PATH descriptor of it, or a negative errno.
  */

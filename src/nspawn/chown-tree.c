@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -16,6 +15,8 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "nspawn/explain.h"
+#include "basic/process.h"
+#include "basic/root.h"
 
 #define RANGE 65536U
 /* Deeper than any real tree; each level holds a descriptor. */
@@ -175,17 +176,6 @@ static int look_at(int fd, struct stat *ret, uint64_t *ret_mount_id)
         return 0;
 }
 
-/* The directory that @fd (O_PATH) is, whatever its name leads to by now. */
-static int open_again(int fd)
-{
-        char path[64];
-        int again;
-
-        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        again = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return again < 0 ? -errno : again;
-}
-
 static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned depth)
 {
         int fd CLEANUP_FD = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -199,23 +189,13 @@ static int shift_entry(struct shift *s, int dir_fd, const char *name, unsigned d
                 return 0;
         r = shift_file(s, fd, &st);
         if (r >= 0 && S_ISDIR(st.st_mode)) {
-                int inner = open_again(fd);
+                int inner = fd_open_again(fd, O_RDONLY | O_DIRECTORY);
 
                 r = inner < 0 ? inner : shift_directory(s, inner, depth + 1);
         }
         if (r < 0 && !s->failed_name[0])
                 (void) snprintf(s->failed_name, sizeof(s->failed_name), "%s", name);
         return r;
-}
-
-/* A big tree takes minutes, and who waits for it may change his mind. The signals are blocked. */
-static bool asked_to_end(void)
-{
-        sigset_t pending;
-
-        return sigpending(&pending) == 0 &&
-               (sigismember(&pending, SIGTERM) > 0 || sigismember(&pending, SIGINT) > 0 ||
-                sigismember(&pending, SIGHUP) > 0);
 }
 
 static int shift_directory(struct shift *s, int take_fd, unsigned depth)
@@ -236,7 +216,7 @@ static int shift_directory(struct shift *s, int take_fd, unsigned depth)
         while (r >= 0) {
                 const struct dirent *e;
 
-                r = asked_to_end() ? -EINTR : 0;
+                r = process_is_asked_to_end() ? -EINTR : 0;
                 if (r < 0)
                         break;
 
@@ -287,7 +267,7 @@ int chown_tree(int root_fd, const char *path, uid_t base, uint32_t count, struct
                                    "--private-users-ownership=map.",
                                    path, error_text(errno), storage_hint(-errno));
         r = shift_acls(&s, root_fd, true);
-        fd = r < 0 ? r : open_again(root_fd);
+        fd = r < 0 ? r : fd_open_again(root_fd, O_RDONLY | O_DIRECTORY);
         r = fd < 0 ? fd : shift_directory(&s, fd, 0);
         if (r == -EINTR)
                 return failure_set(
