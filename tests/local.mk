@@ -73,6 +73,7 @@ EXTRA_DIST += \
 	%D%/plan/console-pipe.args %D%/plan/console-pipe.expected \
 	%D%/plan/credentials.args %D%/plan/credentials.expected \
 	%D%/plan/environment.args %D%/plan/environment.expected \
+	%D%/plan/ephemeral.args %D%/plan/ephemeral.expected \
 	%D%/plan/filter.args %D%/plan/filter.expected \
 	%D%/plan/identity.args %D%/plan/identity.expected \
 	%D%/plan/json.args %D%/plan/json.expected \
@@ -82,6 +83,7 @@ EXTRA_DIST += \
 	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
 	%D%/plan/payload.args %D%/plan/payload.expected \
 	%D%/plan/etc-files.args %D%/plan/etc-files.expected \
+	%D%/plan/pivot-root.args %D%/plan/pivot-root.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/resources.args %D%/plan/resources.expected %D%/plan/resources.nspawn \

@@ -14,9 +14,9 @@
 
 #include "basic/fd.h"
 #include "basic/log.h"
-#include "nspawn/explain.h"
 #include "basic/process.h"
 #include "basic/root.h"
+#include "nspawn/explain.h"
 
 #define RANGE 65536U
 /* Deeper than any real tree; each level holds a descriptor. */

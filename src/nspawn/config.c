@@ -14,6 +14,7 @@ void config_init(struct container_config *c)
 {
         *c = (struct container_config){
                 .tmpfs_on_tmp = true,
+                .ephemeral_method = EPHEMERAL_AUTO,
                 .lock_tree = true,
                 .check_os_release = true,
         };
@@ -43,6 +44,11 @@ void config_done(struct container_config *c)
         free(c->directory);
         free(c->tree);
         free(c->machine);
+        free(c->host_name);
+        free(c->ephemeral_directory);
+        free(c->template_path);
+        free(c->pivot_new);
+        free(c->pivot_old);
         strv_free(c->parameters);
         strv_free(c->environment);
         free(c->user);
@@ -104,6 +110,19 @@ const char *start_mode_name(enum start_mode mode)
 
         static_assert(ARRAY_SIZE(names) == START_BOOT + 1, "every mode has a name");
         return names[mode];
+}
+
+const char *ephemeral_method_name(enum ephemeral_method method)
+{
+        static const char *const names[] = {
+                [EPHEMERAL_NONE] = "none",       [EPHEMERAL_AUTO] = "auto",
+                [EPHEMERAL_VIEW] = "view",       [EPHEMERAL_SNAPSHOT] = "snapshot",
+                [EPHEMERAL_OVERLAY] = "overlay", [EPHEMERAL_REFLINK] = "reflink",
+                [EPHEMERAL_COPY] = "copy",
+        };
+
+        static_assert(ARRAY_SIZE(names) == EPHEMERAL_COPY + 1, "every method has a name");
+        return names[method];
 }
 
 const char *volatile_mode_name(enum volatile_mode mode)
@@ -274,8 +293,47 @@ static int validate_integration(const struct container_config *c, struct failure
         return 0;
 }
 
+static int validate_rootfs(const struct container_config *c, struct failure *failure)
+{
+        if (c->directory && streq(c->directory, "/") && !c->ephemeral &&
+            c->volatile_mode != VOLATILE_YES && c->volatile_mode != VOLATILE_STATE)
+                return failure_set(failure, -EINVAL,
+                                   "Cannot start a container on the host's own root directory, "
+                                   "which it would change. Add --ephemeral, --volatile=yes or "
+                                   "--volatile=state, or use --directory= with the tree of another "
+                                   "system.");
+        if (c->template_path && c->ephemeral)
+                return failure_set(failure, -EINVAL,
+                                   "--ephemeral and --template= cannot be combined: a template is "
+                                   "for a tree that stays. Leave one of them out.");
+        if (c->template_path && !c->directory && !c->machine)
+                return failure_set(failure, -EINVAL,
+                                   "--template= needs to know the tree that is made from it. Add "
+                                   "--directory= or --machine=.");
+        if (c->ephemeral && !c->link_journal_try &&
+            (c->link_journal == LINK_JOURNAL_HOST || c->link_journal == LINK_JOURNAL_GUEST))
+                return failure_set(
+                        failure, -EINVAL,
+                        "--ephemeral and --link-journal= cannot be combined: the journal "
+                        "of a throw-away container is not kept. Leave one of them out.");
+        if (c->action == ACTION_CLEANUP && c->ephemeral)
+                return failure_set(
+                        failure, -EINVAL,
+                        "--cleanup and --ephemeral cannot be combined: what an ephemeral "
+                        "machine left is found by its tree. Leave --ephemeral out.");
+        if (c->action == ACTION_CLEANUP && !c->directory && !c->machine)
+                return failure_set(failure, -EINVAL,
+                                   "--cleanup needs to know what to clean up after. Add --machine= "
+                                   "or --directory=.");
+        return 0;
+}
+
 int config_validate(const struct container_config *c, struct failure *failure)
 {
+        int r = validate_rootfs(c, failure);
+
+        if (r < 0)
+                return r;
         if (c->ownership == OWNERSHIP_CHOWN && config_tree_is_read_only(c))
                 return failure_set(failure, -EINVAL,
                                    "--private-users-ownership=chown changes the tree, which "
@@ -289,10 +347,6 @@ int config_validate(const struct container_config *c, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network needs "
                                    "--private-network when user namespaces are used.");
-        if (c->directory && streq(c->directory, "/"))
-                return failure_set(failure, -EINVAL,
-                                   "Cannot start a container on the host's own root directory. "
-                                   "Use --directory= with the tree of another system.");
         if (c->ambient_capabilities == CAPS_ALL)
                 return failure_set(failure, -EINVAL,
                                    "--ambient-capability=all cannot be used: name the capabilities "

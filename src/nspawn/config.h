@@ -110,6 +110,17 @@ enum volatile_mode {
         VOLATILE_OVERLAY, /* everything can be changed, in a layer that is a tmpfs */
 };
 
+/* How the tree of an ephemeral start is kept as it is. */
+enum ephemeral_method {
+        EPHEMERAL_NONE,
+        EPHEMERAL_AUTO,
+        EPHEMERAL_VIEW,     /* the tree itself, read-only; decided, not asked for */
+        EPHEMERAL_SNAPSHOT, /* of a btrfs subvolume */
+        EPHEMERAL_OVERLAY,  /* the tree below a layer on disk that takes all changes */
+        EPHEMERAL_REFLINK,  /* a copy that shares the tree's blocks */
+        EPHEMERAL_COPY,     /* a full copy */
+};
+
 enum api_vfs_mode { API_VFS_PROTECTED, API_VFS_WRITABLE, API_VFS_NETWORK };
 
 /* Which control groups the payload sees. */
@@ -160,7 +171,7 @@ enum colors { COLORS_AUTO, COLORS_NO, COLORS_YES };
 /* Which settings files are read, who wins, and which are trusted. */
 enum settings_mode { SETTINGS_YES, SETTINGS_NO, SETTINGS_OVERRIDE, SETTINGS_TRUSTED };
 
-enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION };
+enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_CLEANUP };
 
 struct container_config {
         enum config_action action;
@@ -173,8 +184,15 @@ struct container_config {
         char *directory; /* as given; NULL: found by the machine's name, or the working directory */
         char *tree;      /* the root directory: this one */
         char *machine;   /* as given, or derived later */
+        char *host_name; /* names the machine whose tree is "/"; else NULL */
         bool read_only;
         enum volatile_mode volatile_mode;
+        bool ephemeral;
+        bool ephemeral_is_another; /* its name gets a random end, unless one was given */
+        enum ephemeral_method ephemeral_method;
+        char *ephemeral_directory;
+        char *template_path;         /* what a missing tree is made from */
+        char *pivot_new, *pivot_old; /* in the tree: what becomes "/", and where the old "/" is */
 
         enum start_mode start_mode;
         char **parameters;
@@ -282,6 +300,7 @@ extern const char *const merged_usr_names[N_MERGED_USR_NAMES];
 const char *console_mode_name(enum console_mode mode);
 const char *ownership_name(enum ownership ownership);
 const char *start_mode_name(enum start_mode mode);
+const char *ephemeral_method_name(enum ephemeral_method method);
 const char *volatile_mode_name(enum volatile_mode mode);
 const char *resolv_conf_mode_name(enum resolv_conf_mode mode);
 const char *timezone_mode_name(enum timezone_mode mode);

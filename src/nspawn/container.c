@@ -23,7 +23,6 @@
 #include "basic/channel.h"
 #include "basic/fd.h"
 #include "basic/io.h"
-#include "basic/lock.h"
 #include "basic/log.h"
 #include "basic/parse.h"
 #include "basic/path.h"
@@ -33,10 +32,10 @@
 #include "nspawn/notify.h"
 #include "nspawn/plan.h"
 #include "nspawn/protocol.h"
+#include "nspawn/rootfs.h"
 #include "nspawn/start.h"
 #include "nspawn/stop.h"
-
-#define LOCK_FOLDER "/run/systemd/nspawn/locks"
+#include "nspawn/tree-lock.h"
 
 /* How one boot of the container ended. */
 enum outcome { OUTCOME_EXITED, OUTCOME_POWEROFF, OUTCOME_REBOOT, OUTCOME_KILLED };
@@ -52,8 +51,12 @@ struct run {
         struct journal_facts journal;
         struct bound_users users;
         struct journal_receiver_facts receiver;
+        struct ephemeral_facts ephemeral;
+        char suffix[EPHEMERAL_SUFFIX_SIZE]; /* of an ephemeral machine's name and tree */
+        struct passing_tree passing;        /* that is run, or has the layer */
+        bool is_template;                   /* the tree is to be made first */
         char *machine;
-        struct lock_file tree_lock, inode_lock;
+        struct tree_lock lock;
         struct ids ids;
         int signal_fd;
         struct container_plan plan; /* of the first boot, as far as it was made already */
@@ -65,18 +68,18 @@ struct run {
 
 #define RUN_NULL                                                                                   \
         {                                                                                          \
-                .tree = { .fd = -1 }, .tree_lock = LOCK_FILE_NULL, .inode_lock = LOCK_FILE_NULL,   \
-                .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true                           \
+                .tree = { .fd = -1, .root_fd = -1, .layer_fd = -1 }, .passing = PASSING_TREE_NULL, \
+                .lock = TREE_LOCK_NULL, .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true   \
         }
 
 static void run_done(struct run *run)
 {
         plan_done(&run->plan);
         ids_done(&run->ids);
-        lock_file_release(&run->inode_lock);
-        lock_file_release(&run->tree_lock);
+        tree_lock_release(&run->lock);
         host_facts_done(&run->host);
         tree_facts_done(&run->tree);
+        passing_tree_done(&run->passing);
         free(run->sources);
         credentials_done(&run->credentials);
         bound_users_done(&run->users);
@@ -110,6 +113,62 @@ static int read_journal_facts(struct run *run, struct failure *failure)
         return journal_facts_read(run->config, &run->tree, id, is_new, &run->journal, failure);
 }
 
+/* A template stands for the tree that will be made from it. */
+static int read_tree(struct run *run, struct failure *failure)
+{
+        const struct container_config *c = run->config;
+        char *path CLEANUP_FREE = NULL;
+        int r;
+
+        run->is_template = c->template_path && access(c->tree, F_OK) < 0 && errno == ENOENT;
+        r = tree_facts_read(c, run->is_template ? c->template_path : c->tree, &run->host,
+                            &run->tree, failure);
+        if (r < 0 || !run->is_template)
+                return r;
+        path = strdup(c->tree);
+        if (!path)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        free(run->tree.path);
+        run->tree.path = TAKE_PTR(path);
+        return 0;
+}
+
+static int check_root_of_host(const struct run *run, struct failure *failure)
+{
+        const struct container_config *c = run->config;
+
+        if (!streq(run->tree.path, "/") || c->ephemeral || c->volatile_mode == VOLATILE_YES ||
+            c->volatile_mode == VOLATILE_STATE)
+                return 0;
+        return failure_set(failure, -EINVAL,
+                           "Cannot start a container on the host's own root directory, which it "
+                           "would change. Add --ephemeral, --volatile=yes or --volatile=state, or "
+                           "use --directory= with the tree of another system.");
+}
+
+/* Digits behind the name tell ephemeral machines of one tree apart. */
+static int decide_name(struct run *run, struct failure *failure)
+{
+        const struct container_config *c = run->config;
+        char *name CLEANUP_FREE = NULL;
+        int r = machine_name_decide(c, c->host_name ? c->host_name : c->tree, &name, failure);
+
+        if (r < 0)
+                return r;
+        if (c->ephemeral && !run->suffix[0])
+                r = ephemeral_suffix_draw(run->suffix);
+        if (r < 0)
+                return failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r));
+        if (!c->ephemeral || !c->ephemeral_is_another || c->machine)
+                run->machine = TAKE_PTR(name);
+        else {
+                run->machine = ephemeral_machine_name(name, run->suffix);
+                if (!run->machine)
+                        return failure_set(failure, -ENOMEM, "Out of memory.");
+        }
+        return 0;
+}
+
 static int read_facts(struct run *run, struct failure *failure)
 {
         int r = kernel_check(failure);
@@ -117,18 +176,18 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r >= 0)
                 r = host_facts_read(run->config, &run->host, failure);
         if (r >= 0)
-                r = tree_facts_read(run->config, run->config->tree, &run->host, &run->tree,
-                                    failure);
+                r = read_tree(run, failure);
         if (r < 0)
                 return r;
-        if (streq(run->tree.path, "/"))
-                return failure_set(failure, -EINVAL,
-                                   "Cannot start a container on the host's own root directory. Use "
-                                   "--directory= with the tree of another system.");
+        r = check_root_of_host(run, failure);
+        if (r >= 0 && run->config->ephemeral)
+                r = ephemeral_facts_read(run->config, &run->tree, &run->ephemeral, failure);
+        if (r < 0)
+                return r;
         r = source_facts_read(run->config, &run->sources, failure);
         if (r < 0)
                 return r;
-        r = machine_name_decide(run->config, run->config->tree, &run->machine, failure);
+        r = decide_name(run, failure);
         if (r >= 0 && run->config->n_credentials > 0)
                 r = credentials_load(run->config, run->config->action == ACTION_DRY_RUN,
                                      &run->credentials, failure);
@@ -171,6 +230,7 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
                 .journal = &run->journal,
                 .users = &run->users,
                 .receiver = &run->receiver,
+                .ephemeral = &run->ephemeral,
                 .machine = run->machine,
                 .random_uuid = run->uuid,
                 .root_is_mapped = run->root_is_mapped,
@@ -182,68 +242,14 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
         return plan_build(&in, ret, failure);
 }
 
-static int acquire(struct run *run, const char *path, struct lock_file *lock,
-                   struct failure *failure)
-{
-        char machine[PROGRAM_NAME_MAX];
-        pid_t holder = 0;
-        int r = lock_file_acquire(
-                path, config_tree_is_read_only(run->config) ? LOCK_SHARED : LOCK_EXCLUSIVE, lock,
-                &holder);
-
-        if (r >= 0)
-                return 0;
-        if (r == -EROFS && lock == &run->tree_lock)
-                return 0; /* a tree on a read-only file system has the lock by inode only */
-        if (r != -EBUSY && lock == &run->tree_lock)
-                return failure_set(failure, r, "Cannot make the lock '.#%s.lck' beside '%s': %s.%s",
-                                   path_basename(run->tree.path), run->tree.path, error_text(r),
-                                   storage_hint(r));
-        if (r != -EBUSY)
-                return failure_set(failure, r, "Cannot lock '%s': %s.", path, error_text(r));
-        if (holder > 0) {
-                machine_of_supervisor(holder, machine);
-                return failure_set(failure, r,
-                                   "Directory tree %s is currently busy: process %d%s%s%s uses it. "
-                                   "Stop that container, or use --read-only for both.",
-                                   run->tree.path, (int) holder, machine[0] ? ", machine '" : "",
-                                   machine, machine[0] ? "'," : "");
-        }
-        return failure_set(failure, r,
-                           "Directory tree %s is currently busy. Stop the container that uses it, "
-                           "or use --read-only for both.",
-                           run->tree.path);
-}
-
-/* Two locks: by name beside the tree, and by inode for the same tree under another name. */
+/* An ephemeral start has a lock on what it changes, and changes nothing of the tree. */
 static int lock_tree(struct run *run, struct failure *failure)
 {
-        char *path CLEANUP_FREE = NULL, *inode_path CLEANUP_FREE = NULL;
-        int r;
-
-        if (!run->config->lock_tree)
+        if (!run->config->lock_tree || run->config->ephemeral)
                 return 0;
-        /* Where the tree is by now, whatever its path leads to: a folder above it may be another's. */
-        if (asprintf(&path, "/proc/self/fd/%d/../.#%s.lck", run->tree.fd,
-                     path_basename(run->tree.path)) < 0 ||
-            asprintf(&inode_path, LOCK_FOLDER "/inode-%llu:%llu",
-                     (unsigned long long) run->tree.device,
-                     (unsigned long long) run->tree.inode) < 0)
-                return failure_set(failure, -ENOMEM, "Out of memory.");
-        r = acquire(run, path, &run->tree_lock, failure);
-        if (r < 0)
-                return r;
-        r = acquire(run, inode_path, &run->inode_lock, failure);
-        if (r != -ENOENT)
-                return r;
-        failure->error = 0; /* the first container since the host was booted */
-        r = make_directories("/run/systemd/nspawn", 0755);
-        if (r >= 0)
-                r = make_directories(LOCK_FOLDER, 0700);
-        if (r < 0)
-                return failure_set(failure, r, "Cannot create the directory '%s': %s.", LOCK_FOLDER,
-                                   error_text(r));
-        return acquire(run, inode_path, &run->inode_lock, failure);
+        return tree_lock_take(&run->tree,
+                              config_tree_is_read_only(run->config) ? LOCK_SHARED : LOCK_EXCLUSIVE,
+                              &run->lock, failure);
 }
 
 static int check_host(const struct run *run, struct failure *failure)
@@ -645,6 +651,12 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
 /* The tree's file system cannot be mapped: what else is allowed changes the tree on disk. */
 static int leave_mapping(struct run *run, struct failure *failure)
 {
+        if (run->plan.ephemeral.method == EPHEMERAL_OVERLAY)
+                return failure_set(failure, -EOPNOTSUPP,
+                                   "The file system of '%s' does not support id-mapped mounts, so "
+                                   "no layer can be put over it with -U. Use "
+                                   "--ephemeral-method=copy.",
+                                   run->tree.path);
         if (config_tree_is_read_only(run->config))
                 return failure_set(failure, -EOPNOTSUPP,
                                    "The file system of '%s' does not support id-mapped mounts, and "
@@ -716,6 +728,37 @@ static void raise_file_limit(void)
         (void) setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What was planned is about another tree. */
+static int plan_again(struct run *run, struct failure *failure)
+{
+        plan_done(&run->plan);
+        return check_plan(run, failure);
+}
+
+static int make_from_template(struct run *run, struct failure *failure)
+{
+        char text[1024] = "";
+        int fd, r = template_populate(run->config, run->config->tree, failure, text, sizeof(text));
+
+        if (r < 0)
+                return r;
+        info(run, "%s", text);
+        fd = open(run->config->tree, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return failure_set(failure, -errno, "Cannot open the root directory '%s': %s.",
+                                   run->config->tree, error_text(errno));
+        r = tree_facts_move(run->config, &run->tree, fd, failure);
+        return r < 0 ? r : plan_again(run, failure);
+}
+
+static int make_ephemeral(struct run *run, struct failure *failure)
+{
+        int r = ephemeral_make(run->config, &run->plan.ephemeral, run->suffix, &run->tree,
+                               &run->passing, failure);
+
+        return r < 0 ? r : plan_again(run, failure);
+}
+
 static int prepare(struct run *run, struct failure *failure)
 {
         int r = read_facts(run, failure);
@@ -726,6 +769,10 @@ static int prepare(struct run *run, struct failure *failure)
                 r = check_host(run, failure);
         if (r >= 0)
                 r = open_signals(run, failure); /* from here on there is something to undo */
+        if (r >= 0 && run->is_template)
+                r = make_from_template(run, failure);
+        if (r >= 0 && run->config->ephemeral)
+                r = make_ephemeral(run, failure);
         if (r >= 0)
                 r = lock_tree(run, failure);
         if (r >= 0)
@@ -752,6 +799,9 @@ static void greet(const struct run *run)
         if (config->shared_namespaces & CLONE_NEWPID)
                 log_warning("The container shares the host's process numbers: its root may kill "
                             "and change processes of the host.");
+        if (config->template_path && !run->is_template)
+                info(run, "Directory %s already exists, not populating from template %s.",
+                     config->tree, config->template_path);
         info(run, "Spawning container %s on %s.", run->machine, run->tree.path);
         if (run->plan.console == CONSOLE_INTERACTIVE)
                 info(run, "Press Ctrl-] three times within 1s to kill container; two times "
@@ -800,6 +850,8 @@ int container_dry_run(const struct container_config *config)
         int r;
 
         run.config = config;
+        /* Each run has other digits; none are drawn for one that is only looked at. */
+        memset(run.suffix, 'x', sizeof(run.suffix) - 1);
         r = read_facts(&run, &failure);
         if (r >= 0)
                 r = ids_preview(config, &run.host, &run.tree, run.machine, &ids, &failure);

@@ -34,7 +34,11 @@ void tree_facts_done(struct tree_facts *facts)
 {
         free(facts->path);
         facts->path = NULL;
+        if (facts->root_fd != facts->fd)
+                (void) fd_close(facts->root_fd);
+        facts->root_fd = -1;
         facts->fd = fd_close(facts->fd);
+        facts->layer_fd = fd_close(facts->layer_fd);
 }
 
 static bool wants_time(const struct container_config *c)
@@ -225,7 +229,7 @@ static bool is_not_there(int error)
 static int read_machine_id(struct tree_facts *facts)
 {
         char *text CLEANUP_FREE = NULL;
-        int r = root_read_file(facts->fd, "etc/machine-id", 256, &text, NULL);
+        int r = root_read_file(facts->root_fd, "etc/machine-id", 256, &text, NULL);
 
         /* A tree without one, or with something else in its place, gets another id. One that could
          * not be read must not: a machine that is somebody else for one boot does harm. */
@@ -278,7 +282,7 @@ static int read_usr(struct tree_facts *facts)
 {
         struct stat st;
 
-        if (fstatat(facts->fd, "bin", &st, AT_SYMLINK_NOFOLLOW) >= 0)
+        if (fstatat(facts->root_fd, "bin", &st, AT_SYMLINK_NOFOLLOW) >= 0)
                 facts->bin_is_directory = S_ISDIR(st.st_mode);
         else if (errno != ENOENT)
                 return -errno;
@@ -287,7 +291,7 @@ static int read_usr(struct tree_facts *facts)
                 int r;
 
                 (void) snprintf(path, sizeof(path), "usr/%s", merged_usr_names[i]);
-                r = tree_has(facts->fd, path);
+                r = tree_has(facts->root_fd, path);
                 if (r < 0)
                         return r;
                 facts->usr_folders |= (unsigned) r << i;
@@ -299,20 +303,20 @@ static int read_usr(struct tree_facts *facts)
 static int read_content(const struct container_config *c, struct tree_facts *facts,
                         const char *zone)
 {
-        int r = tree_has_usr(facts->fd);
+        int r = tree_has_usr(facts->root_fd);
 
         if (r < 0)
                 return r;
         facts->has_usr = r > 0;
-        r = c->start_mode == START_BOOT ? tree_has_os_release(facts->fd) : 0;
+        r = c->start_mode == START_BOOT ? tree_has_os_release(facts->root_fd) : 0;
         if (r < 0)
                 return r;
         facts->has_os_release = r > 0;
-        r = c->start_mode == START_BOOT ? tree_has_old_systemd(facts->fd) : 0;
+        r = c->start_mode == START_BOOT ? tree_has_old_systemd(facts->root_fd) : 0;
         if (r < 0)
                 return r;
         facts->has_old_systemd = r > 0;
-        r = tree_has_zone(facts->fd, zone);
+        r = tree_has_zone(facts->root_fd, zone);
         if (r < 0)
                 return r;
         facts->has_host_zone = r > 0;
@@ -338,30 +342,68 @@ static char *path_of(int fd)
         return strndup(path, (size_t) n);
 }
 
+static int read_inode(struct tree_facts *facts)
+{
+        struct stat st;
+
+        if (fstat(facts->fd, &st) < 0)
+                return -errno;
+        facts->device = st.st_dev;
+        facts->inode = st.st_ino;
+        facts->uid = st.st_uid;
+        facts->gid = st.st_gid;
+        return 0;
+}
+
+static int open_pivot_root(const struct container_config *c, struct tree_facts *facts,
+                           struct failure *failure)
+{
+        int fd = root_open(facts->fd, c->pivot_new, O_PATH | O_DIRECTORY, 0);
+
+        if (fd < 0)
+                return failure_set(failure, fd,
+                                   "Cannot open the directory '%s' of the tree (--pivot-root=): "
+                                   "%s.",
+                                   c->pivot_new, error_text(fd));
+        facts->root_fd = fd;
+        return 0;
+}
+
+int tree_facts_move(const struct container_config *c, struct tree_facts *facts, int take_fd,
+                    struct failure *failure)
+{
+        tree_facts_done(facts);
+        facts->fd = facts->root_fd = take_fd;
+        facts->path = path_of(take_fd);
+        if (!facts->path || read_inode(facts) < 0)
+                return failure_set(failure, -errno, "Cannot look at a new copy of the tree: %s.",
+                                   error_text(errno));
+        return c->pivot_new ? open_pivot_root(c, facts, failure) : 0;
+}
+
 int tree_facts_read(const struct container_config *c, const char *path,
                     const struct host_facts *host, struct tree_facts *ret, struct failure *failure)
 {
         int fd CLEANUP_FD = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        struct tree_facts facts = { .fd = fd };
-        struct stat st;
+        struct tree_facts facts = { .fd = fd, .root_fd = fd, .layer_fd = -1 };
         int r;
 
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0 || read_inode(&facts) < 0)
                 return failure_set(failure, -errno,
                                    "Cannot open the root directory '%s': %s. Check the path given "
                                    "with --directory=.",
                                    path, error_text(errno));
-        facts.device = st.st_dev;
-        facts.inode = st.st_ino;
-        facts.uid = st.st_uid;
-        facts.gid = st.st_gid;
+        r = c->pivot_new ? open_pivot_root(c, &facts, failure) : 0;
+        if (r < 0)
+                return r;
         r = read_content(c, &facts, host->localtime_zone);
         if (r >= 0) {
                 facts.path = path_of(fd);
                 r = facts.path ? 0 : -errno;
         }
         if (r < 0) {
-                free(facts.path);
+                (void) TAKE_FD(fd);
+                tree_facts_done(&facts);
                 return failure_set(failure, r, "Cannot look at the root directory '%s': %s. %s",
                                    path, error_text(r),
                                    r == -ENOSYS || r == -EPERM

@@ -56,8 +56,10 @@ struct source_fact {
 };
 
 struct tree_facts {
-        char *path; /* absolute, symbolic links resolved */
-        int fd;     /* O_PATH, the tree's root directory */
+        char *path;   /* absolute, symbolic links resolved */
+        int fd;       /* O_PATH, the tree's root directory */
+        int root_fd;  /* O_PATH, what becomes the container's: .fd, or that of --pivot-root= */
+        int layer_fd; /* has the layer that takes the changes of an ephemeral start; -1: none */
         dev_t device;
         ino_t inode;
         uid_t uid;
@@ -82,6 +84,11 @@ void tree_facts_done(struct tree_facts *facts);
  * is missing or not a directory. */
 int tree_facts_read(const struct container_config *c, const char *path,
                     const struct host_facts *host, struct tree_facts *ret, struct failure *failure);
+
+/* From now on the tree is what @take_fd (O_PATH) refers to: a copy of it, which has the same content.
+ * Takes @take_fd. */
+int tree_facts_move(const struct container_config *c, struct tree_facts *facts, int take_fd,
+                    struct failure *failure);
 
 /* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
  * the array. That one is missing is a fact; that it cannot be looked at is a failure. */

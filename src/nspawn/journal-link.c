@@ -115,7 +115,8 @@ int journal_facts_read(const struct container_config *c, const struct tree_facts
         int r;
 
         *ret = (struct journal_facts){ .known = false };
-        if (c->link_journal == LINK_JOURNAL_NO)
+        /* A throw-away container has another journal each time, which nobody would look for. */
+        if (c->link_journal == LINK_JOURNAL_NO || c->ephemeral)
                 return 0;
         make_path(id, path);
         /* Nobody asked, and there is no journal of this container: the way of nearly every start.

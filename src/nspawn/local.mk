@@ -5,6 +5,7 @@ noinst_LIBRARIES += src/nspawn/libnspawn.a
 src_nspawn_libnspawn_a_SOURCES = \
 	%D%/child.c %D%/child.h \
 	%D%/chown-tree.c %D%/chown-tree.h \
+	%D%/cleanup.c %D%/cleanup.h \
 	%D%/config.c %D%/config.h \
 	%D%/console.c %D%/console.h \
 	%D%/container.c %D%/container.h \
@@ -23,6 +24,8 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/options.c %D%/options.h \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
+	%D%/rootfs.c %D%/rootfs.h \
+	%D%/rootfs-plan.c %D%/rootfs-plan.h \
 	%D%/setters.c %D%/setters.h \
 	%D%/setters-credentials.c \
 	%D%/setters-life.c \
@@ -36,6 +39,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/stop.c %D%/stop.h \
 	%D%/stub-init.c %D%/stub-init.h \
 	%D%/tint.c %D%/tint.h \
+	%D%/tree-lock.c %D%/tree-lock.h \
 	%D%/user-lookup.c %D%/user-lookup.h \
 	$(nspawn_seccomp_sources)
 nodist_src_nspawn_libnspawn_a_SOURCES = $(nodist_nspawn_seccomp_sources)

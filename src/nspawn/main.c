@@ -6,6 +6,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "nspawn/cleanup.h"
 #include "nspawn/container.h"
 #include "nspawn/options.h"
 #include "nspawn/settings-load.h"
@@ -39,6 +40,8 @@ static int act(const struct container_config *config, char **argv, char **enviro
                 return print_version();
         case ACTION_DRY_RUN:
                 return container_dry_run(config);
+        case ACTION_CLEANUP:
+                return container_cleanup(config);
         case ACTION_RUN:
                 break;
         }

@@ -69,12 +69,15 @@ const char *mount_phase_name(enum mount_phase phase)
 
 const char *mount_kind_name(enum mount_kind kind)
 {
-        static const char *const names[] = {
-                [MOUNT_ROOT] = "root",     [MOUNT_OVERLAY] = "overlay",
-                [MOUNT_TREE] = "tree",     [MOUNT_NEW] = "new",
-                [MOUNT_BIND] = "bind",     [MOUNT_BIND_INSIDE] = "bind-inside",
-                [MOUNT_CHANGE] = "change", [MOUNT_DETACH] = "detach"
-        };
+        static const char *const names[] = { [MOUNT_ROOT] = "root",
+                                             [MOUNT_OVERLAY] = "overlay",
+                                             [MOUNT_TREE] = "tree",
+                                             [MOUNT_OLD_ROOT] = "old-root",
+                                             [MOUNT_NEW] = "new",
+                                             [MOUNT_BIND] = "bind",
+                                             [MOUNT_BIND_INSIDE] = "bind-inside",
+                                             [MOUNT_CHANGE] = "change",
+                                             [MOUNT_DETACH] = "detach" };
 
         return names[kind];
 }
@@ -268,15 +271,15 @@ static void plan_empty_root(struct builder *b)
                                       .why = (char *) "--volatile=yes" });
 }
 
-static void plan_overlay_root(struct builder *b)
+static void plan_overlay_root(struct builder *b, const char *options, const char *why)
 {
         add_op(b, &(struct mount_op){ .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
                                       .kind = MOUNT_OVERLAY,
                                       .propagation = PROPAGATION_PRIVATE,
                                       .source = b->tree->path,
                                       .target = (char *) "/",
-                                      .options = (char *) VOLATILE_LIMITS,
-                                      .why = (char *) "--volatile=overlay" });
+                                      .options = (char *) options,
+                                      .why = (char *) why });
 }
 
 static void plan_tree_root(struct builder *b)
@@ -298,7 +301,10 @@ static void plan_root(struct builder *b)
 
         switch (b->config->volatile_mode) {
         case VOLATILE_NO:
-                plan_tree_root(b);
+                if (b->choices->ephemeral == EPHEMERAL_OVERLAY)
+                        plan_overlay_root(b, NULL, "--ephemeral");
+                else
+                        plan_tree_root(b);
                 break;
         case VOLATILE_YES:
                 plan_empty_root(b);
@@ -316,9 +322,26 @@ static void plan_root(struct builder *b)
                                               .why = (char *) "--volatile=state" });
                 break;
         case VOLATILE_OVERLAY:
-                plan_overlay_root(b);
+                plan_overlay_root(b, VOLATILE_LIMITS, "--volatile=overlay");
                 break;
         }
+}
+
+/* What --pivot-root= has moved away, seen from the new root. */
+static void plan_old_root(struct builder *b)
+{
+        if (b->config->pivot_old)
+                add_op(b,
+                       &(struct mount_op){
+                               .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
+                               .kind = MOUNT_OLD_ROOT,
+                               .flags = MOUNT_MAKE_TARGET,
+                               .attributes = config_tree_is_read_only(b->config) ? MOUNT_RDONLY : 0,
+                               .propagation = PROPAGATION_PRIVATE,
+                               .depth = MOUNT_RECURSIVE,
+                               .source = b->tree->path,
+                               .target = b->config->pivot_old,
+                               .why = (char *) "--pivot-root=" });
 }
 
 static void plan_sys(struct builder *b)
@@ -958,6 +981,7 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
         struct builder b = { .config = c, .host = host, .tree = tree, .choices = choices };
 
         plan_root(&b);
+        plan_old_root(&b);
         if (c->tmpfs_on_tmp)
                 add_op(&b,
                        &(struct mount_op){

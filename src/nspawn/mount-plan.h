@@ -23,7 +23,8 @@ enum mount_phase {
 enum mount_kind {
         MOUNT_ROOT,        /* the tree itself; becomes the root */
         MOUNT_OVERLAY,     /* the tree below a layer that takes all changes; becomes the root */
-        MOUNT_TREE,        /* a part of the tree */
+        MOUNT_TREE,        /* a part of the tree's root */
+        MOUNT_OLD_ROOT,    /* the whole tree, of which the root is only a part */
         MOUNT_NEW,         /* a new file system */
         MOUNT_BIND,        /* a path of the host */
         MOUNT_BIND_INSIDE, /* a path of the container */
@@ -84,7 +85,8 @@ struct mount_op {
         char *source;      /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW: name
                              shown as the device */
         char *target;      /* absolute, in the container */
-        char *options;     /* of MOUNT_NEW, and of the tmpfs for MOUNT_OVERLAY; NULL: none */
+        char *options;     /* of MOUNT_NEW; of the tmpfs for MOUNT_OVERLAY, which is a layer on disk
+                              without; NULL: none */
         const char *label; /* SELinux's for all files of MOUNT_NEW, borrowed; NULL: none */
         char *why;         /* the option that asked for it, or what it is for */
         mode_t root_mode;  /* of the root directory, with MOUNT_SEALED */
@@ -110,6 +112,7 @@ struct mount_choices {
         const char *service;
         struct id128 uuid, boot_id;
         bool user_namespace;
+        enum ephemeral_method ephemeral;
         bool map_root;        /* the tree is mounted with the container's id map */
         uint32_t uid_base;    /* owner of what is made for the container: its root */
         uint32_t tty_gid;     /* group of terminals, as the host numbers it */

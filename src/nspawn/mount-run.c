@@ -282,49 +282,58 @@ static int build_copy(const struct mount_op *op, int dir_fd, const char *path,
 static int build_tree_part(const struct mount_run *run, const struct mount_op *op,
                            struct failure *failure)
 {
-        int source CLEANUP_FD = root_open_path(run->options.tree_fd, op->source, ROOT_FOLLOW);
+        int source CLEANUP_FD = root_open_path(run->options.root_fd, op->source, ROOT_FOLLOW);
 
         return source < 0 ? mount_failed(op, source, NULL, failure)
                           : build_copy(op, source, "", failure);
 }
 
-/* The upper directory is the root directory of the overlay: it looks as that of the tree does. */
-static int fill_overlay_state(int state_fd, int lower_fd)
+/*
+ * The upper directory is the root directory of the overlay: it looks as that of the tree does. One
+ * that is there already has seen an earlier boot.
+ */
+static int fill_layer(int layer_fd, int lower_fd)
 {
         struct stat st;
 
-        if (mkdirat(state_fd, "upper", 0755) < 0 || mkdirat(state_fd, "work", 0755) < 0)
+        if (mkdirat(layer_fd, "work", 0700) < 0 && errno != EEXIST)
                 return -errno;
+        if (mkdirat(layer_fd, "upper", 0700) < 0)
+                return errno == EEXIST ? 0 : -errno;
         if (fstat(lower_fd, &st) < 0 ||
-            fchownat(state_fd, "upper", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-            fchmodat(state_fd, "upper", st.st_mode & 07777, 0) < 0)
+            fchownat(layer_fd, "upper", st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+            fchmodat(layer_fd, "upper", st.st_mode & 07777, 0) < 0)
                 return -errno;
         return 0;
 }
 
-static int build_overlay_state(const struct mount_op *op, int lower_fd, struct failure *failure)
+/* Where the changes go, as a detached mount. */
+static int build_layer(const struct mount_run *run, const struct mount_op *op, int lower_fd,
+                       struct failure *failure)
 {
         const struct mount_description d = { .type = "tmpfs",
                                              .source = "tmpfs",
                                              .options = op->options };
         int context CLEANUP_FD = -1;
-        char words[256];
-        int fd CLEANUP_FD = mount_new(&d, &context, words, sizeof(words));
-        int r = fd < 0 ? fd : fill_overlay_state(fd, lower_fd);
+        char words[256] = "";
+        int fd CLEANUP_FD = op->options ? mount_new(&d, &context, words, sizeof(words))
+                                        : mount_copy(run->options.layer_fd, "", MOUNT_ONE);
+        int r = fd < 0 ? fd : fill_layer(fd, lower_fd);
 
         return r < 0 ? mount_failed(op, r, words, failure) : TAKE_FD(fd);
 }
 
 /* @lower_fd: a detached mount of the tree, as it is to be seen. */
-static int build_overlay(const struct mount_op *op, int lower_fd, struct failure *failure)
+static int build_overlay(const struct mount_run *run, const struct mount_op *op, int lower_fd,
+                         struct failure *failure)
 {
         int restrictions = mount_get_restrictions(lower_fd);
-        int state_fd CLEANUP_FD = build_overlay_state(op, lower_fd, failure);
+        int layer_fd CLEANUP_FD = build_layer(run, op, lower_fd, failure);
         int upper_fd CLEANUP_FD =
-                openat(state_fd, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                openat(layer_fd, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         int work_fd CLEANUP_FD =
-                openat(state_fd, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        const int detached[] = { lower_fd, state_fd };
+                openat(layer_fd, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        const int detached[] = { lower_fd, layer_fd };
         const struct mount_overlay d = {
                 .source = "overlay",
                 .lower_fds = &lower_fd,
@@ -340,14 +349,14 @@ static int build_overlay(const struct mount_op *op, int lower_fd, struct failure
         char words[256] = "";
         int fd;
 
-        if (state_fd < 0)
-                return state_fd;
+        if (layer_fd < 0)
+                return layer_fd;
         if (restrictions < 0 || upper_fd < 0 || work_fd < 0)
                 return mount_failed(op, -errno, NULL, failure);
         fd = mount_new_overlay(&d, &context, words, sizeof(words));
         if (fd == -ENODEV)
                 return failure_set(failure, fd,
-                                   "Cannot make a volatile root of '%s' (%s): this kernel has no "
+                                   "Cannot put a layer over '%s' (%s): this kernel has no "
                                    "overlay file system (CONFIG_OVERLAY_FS). Load its module, or "
                                    "use another way to keep the tree as it is.",
                                    op->source, op->why);
@@ -357,10 +366,10 @@ static int build_overlay(const struct mount_op *op, int lower_fd, struct failure
 static int build_overlay_of_tree(const struct mount_run *run, const struct mount_op *op,
                                  struct failure *failure)
 {
-        int lower CLEANUP_FD = mount_copy(run->options.tree_fd, "", MOUNT_ONE);
+        int lower CLEANUP_FD = mount_copy(run->options.root_fd, "", MOUNT_ONE);
 
         return lower < 0 ? mount_failed(op, lower, NULL, failure)
-                         : build_overlay(op, lower, failure);
+                         : build_overlay(run, op, lower, failure);
 }
 
 /* Where a new file system is refused, in a sandbox: a copy of what we have at the same place, with
@@ -401,7 +410,7 @@ static int make_target(const struct mount_run *run, size_t index, int root_fd,
 
 static int make_targets(const struct mount_run *run, struct failure *failure)
 {
-        int root_fd = mount_plan_has_new_root(run->plan) ? run->fds[0] : run->options.tree_fd;
+        int root_fd = mount_plan_has_new_root(run->plan) ? run->fds[0] : run->options.root_fd;
 
         for (size_t i = 0; i < run->plan->n_ops; i++) {
                 const struct mount_op *op = &run->plan->ops[i];
@@ -421,6 +430,8 @@ static int build_from_source(const struct mount_run *run, const struct mount_op 
                              struct failure *failure)
 {
         if (op->kind == MOUNT_ROOT)
+                return build_copy(op, run->options.root_fd, "", failure);
+        if (op->kind == MOUNT_OLD_ROOT)
                 return build_copy(op, run->options.tree_fd, "", failure);
         if (op->kind == MOUNT_TREE)
                 return build_tree_part(run, op, failure);
@@ -517,13 +528,13 @@ static int root_not_mapped(const struct mount_op *op, int tree_fd, int userns_fd
 static int map_overlay(struct mount_run *run, size_t i, int userns_fd, struct failure *failure)
 {
         const struct mount_op *op = &run->plan->ops[i];
-        int lower CLEANUP_FD = mount_copy(run->options.tree_fd, "", MOUNT_ONE);
+        int lower CLEANUP_FD = mount_copy(run->options.root_fd, "", MOUNT_ONE);
 
         if (lower < 0)
                 return mount_failed(op, lower, NULL, failure);
         if (mount_set_idmap(lower, userns_fd, MOUNT_ONE) < 0)
                 return -EINVAL;
-        run->fds[i] = build_overlay(op, lower, failure);
+        run->fds[i] = build_overlay(run, op, lower, failure);
         return run->fds[i] < 0 ? run->fds[i] : 0;
 }
 
@@ -536,8 +547,9 @@ static int map_one(struct mount_run *run, size_t i, int userns_fd, struct failur
         if (fd < 0)
                 return failure->error != 0 ? fd : 0;
         r = mount_set_idmap(fd, userns_fd, op->depth);
-        if (r < 0 && (op->kind == MOUNT_ROOT || op->kind == MOUNT_TREE))
-                return root_not_mapped(op, run->options.tree_fd, userns_fd, r, failure);
+        if (r < 0 &&
+            (op->kind == MOUNT_ROOT || op->kind == MOUNT_TREE || op->kind == MOUNT_OLD_ROOT))
+                return root_not_mapped(op, run->options.root_fd, userns_fd, r, failure);
         if (r < 0 && op->flags & MOUNT_TOLERATED) {
                 log_warning("Cannot map the ids of '%s' (%s), so that it belongs to nobody in the "
                             "container: %s.",
@@ -791,6 +803,7 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
         case MOUNT_ROOT:
         case MOUNT_OVERLAY:
         case MOUNT_TREE:
+        case MOUNT_OLD_ROOT:
         case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:

@@ -22,7 +22,9 @@ struct bound_node {
 
 /* What the file systems' content depends on. */
 struct mount_run_options {
-        int tree_fd;       /* the tree; the container's root, if no other is made for it */
+        int tree_fd;       /* the whole tree */
+        int root_fd;       /* what of it is shown as the root; written to, if no other is made */
+        int layer_fd;      /* where the layer of an overlay is kept; -1: in memory */
         uid_t owner;       /* of everything made for the container */
         uid_t root_owner;  /* of directories made in the root: as stored, if it is the tree */
         int notify_fd;     /* unbound AF_UNIX datagram socket; -1: none */

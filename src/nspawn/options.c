@@ -46,7 +46,7 @@ const struct option_row option_rows[] = {
           "Accepted; no pager is ever used" },
         { "settings", 0, TAKES_VALUE, "MODE", NULL, NULL, EARLY, GROUP_NONE, set_settings, 0,
           "Use of .nspawn files: yes, no, override, trusted" },
-        { "cleanup", 0, TAKES_NOTHING, NULL, NULL, NULL, PLANNED, .help =
+        { "cleanup", 0, TAKES_NOTHING, NULL, NULL, NULL, EARLY, GROUP_NONE, set_action, 0,
           "Remove what a dead container left" },
         { "no-ask-password", 0, TAKES_NOTHING, NULL, NULL, NULL, 0, GROUP_NONE, ignore_setting, 0,
           "Accepted; nobody is ever asked for a password" },
@@ -59,10 +59,16 @@ const struct option_row option_rows[] = {
         { "directory", 'D', TAKES_VALUE, "PATH", NULL, NULL, EARLY, GROUP_DIRECTORY, set_directory,
           0,
           "Root directory of the container" },
-        { "template", 0, TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
+        { "template", 0, TAKES_VALUE, "PATH", NULL, NULL, EARLY, GROUP_DIRECTORY, set_template, 0,
           "Make the root directory from this tree if it is missing" },
-        { "ephemeral", 'x', TAKES_NOTHING, NULL, "Exec", "Ephemeral", RESETS | TRUSTED | PLANNED,
-          .help = "Run on a throw-away copy" },
+        { "ephemeral", 'x', TAKES_NOTHING, NULL, "Exec", "Ephemeral", RESETS | TRUSTED | EARLY,
+          GROUP_EPHEMERAL, set_ephemeral, 0, "Forget all changes of the tree at the end" },
+        { "ephemeral-method", 0, TAKES_VALUE, "METHOD", "Exec", "EphemeralMethod",
+          RESETS | TRUSTED, GROUP_NONE, set_ephemeral_method, 0,
+          "How: auto, snapshot, overlay, reflink, copy" },
+        { "ephemeral-directory", 0, TAKES_VALUE, "PATH", "Exec", "EphemeralDirectory",
+          RESETS | TRUSTED, GROUP_NONE, set_ephemeral_directory, 0,
+          "Where changes are kept until the end; default is beside the tree" },
         { "image", 'i', TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
           "Disk image with the root file system" },
         { "image-policy", 0, TAKES_VALUE, "POLICY", NULL, NULL, PLANNED, .help =
@@ -80,8 +86,8 @@ const struct option_row option_rows[] = {
           "Signature of the root hash" },
         { "verity-data", 0, TAKES_VALUE, "PATH", NULL, NULL, PLANNED, .help =
           "File with verity data" },
-        { "pivot-root", 0, TAKES_VALUE, "NEW[:OLD]", "Exec", "PivotRoot", PLANNED, .help =
-          "Make a directory of the image the root" },
+        { "pivot-root", 0, TAKES_VALUE, "NEW[:OLD]", "Exec", "PivotRoot", RESETS,
+          GROUP_PIVOT_ROOT, set_pivot_root, 0, "Make a directory of the tree the root" },
 
         HEADING("Execution"),
         { "as-pid2", 'a', TAKES_NOTHING, NULL, "Exec", "ProcessTwo", 0, GROUP_START_MODE,
@@ -424,7 +430,7 @@ int settings_apply(const struct settings *s, struct container_config *c, struct 
                 const struct option_row *row = s->list[i].row;
                 int r = 0;
 
-                if (!(row->flags & OPTION_EARLY && s->early_are_applied))
+                if (!(row->flags & OPTION_EARLY && s->early_are_applied && !s->list[i].from_file))
                         r = row->apply(c, &s->list[i], failure);
                 if (r != 0)
                         return r;

@@ -41,6 +41,8 @@ enum option_group {
         GROUP_LINK_JOURNAL,
         GROUP_READ_ONLY,
         GROUP_VOLATILE,
+        GROUP_EPHEMERAL,
+        GROUP_PIVOT_ROOT,
         GROUP_USERNS,
         GROUP_NETWORK,
         GROUP_EXPOSE_PORTS,

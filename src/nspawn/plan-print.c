@@ -87,6 +87,27 @@ static void print_lines(struct printer *p, const char *key, const char *lines)
         print_list(p, key, list);
 }
 
+/* What the root directory is made of, if it is not simply the tree. */
+static void print_origin(struct printer *p, const struct container_plan *plan)
+{
+        const struct container_config *c = plan->config;
+
+        if (c->template_path)
+                print_string(p, "template", c->template_path);
+        if (plan->ephemeral.method != EPHEMERAL_NONE) {
+                print_string(p, "ephemeral", ephemeral_method_name(plan->ephemeral.method));
+                print_string(p, "ephemeral-reason", plan->ephemeral.reason);
+                print_string(p, "ephemeral-place",
+                             plan->ephemeral.place == EPHEMERAL_GIVEN
+                                     ? c->ephemeral_directory
+                                     : ephemeral_place_name(plan->ephemeral.place));
+        }
+        if (c->pivot_new)
+                print_string(p, "pivot-root", c->pivot_new);
+        if (c->pivot_old)
+                print_string(p, "pivot-root-old", c->pivot_old);
+}
+
 static void print_identity(struct printer *p, const struct container_plan *plan)
 {
         char uuid[ID128_TEXT_SIZE];
@@ -94,6 +115,7 @@ static void print_identity(struct printer *p, const struct container_plan *plan)
         id128_to_uuid(&plan->uuid, uuid);
         print_string(p, "machine", plan->machine);
         print_string(p, "directory", plan->tree->path);
+        print_origin(p, plan);
         if (plan->config->settings_path)
                 print_string(p, "settings", plan->config->settings_path);
         print_string(p, "hostname",

@@ -340,13 +340,6 @@ static int check_tree(const struct plan_inputs *in, struct failure *failure)
                                    "'/usr', which is all that --volatile=yes shows. Use "
                                    "--volatile=state or --volatile=overlay.",
                                    tree->path);
-        if (in->ids->user_namespace && in->config->volatile_mode != VOLATILE_NO &&
-            in->config->ownership != OWNERSHIP_OFF && tree->uid >= IDMAP_DEFAULT_COUNT &&
-            tree->uid != in->ids->map.base)
-                return failure_set(failure, -EINVAL,
-                                   "The files of '%s' belong to a range of ids already (%u), and "
-                                   "--volatile= forbids to change that. Use --private-users=%u.",
-                                   tree->path, (unsigned) tree->uid, (unsigned) tree->uid);
         if (in->ids->user_namespace && !in->host->user_namespaces)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "This kernel has no user namespaces (CONFIG_USER_NS). Leave out "
@@ -410,6 +403,26 @@ static int check_nesting(const struct plan_inputs *in, struct failure *failure)
         return 0;
 }
 
+/* Files that belong to a range already can only be given to another one where they are changed. */
+static int check_shifted(const struct plan_inputs *in, const struct container_plan *plan,
+                         struct failure *failure)
+{
+        bool is_kept = in->config->volatile_mode != VOLATILE_NO ||
+                       plan->ephemeral.method == EPHEMERAL_OVERLAY ||
+                       plan->ephemeral.method == EPHEMERAL_VIEW;
+        unsigned owner = in->tree->uid;
+
+        if (!in->ids->user_namespace || !is_kept || owner < IDMAP_DEFAULT_COUNT ||
+            in->config->ownership == OWNERSHIP_OFF || owner == in->ids->map.base)
+                return 0;
+        return failure_set(failure, -EINVAL,
+                           "The files of '%s' belong to a range of ids already (%u), and %s "
+                           "forbids to change that. Use --private-users=%u.",
+                           in->tree->path, owner,
+                           in->config->volatile_mode != VOLATILE_NO ? "--volatile=" : "--ephemeral",
+                           owner);
+}
+
 /* The group "tty" is 5 on every distribution; a small range may end before it. */
 static uint32_t tty_gid(const struct container_plan *plan)
 {
@@ -433,6 +446,7 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                 .uuid = plan->uuid,
                 .boot_id = in->boot_id,
                 .user_namespace = plan->user_namespace,
+                .ephemeral = plan->ephemeral.method,
                 .map_root = plan->ownership == OWNERSHIP_MAP ||
                             (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
                 .uid_base = plan->idmap.base,
@@ -535,6 +549,10 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
         };
         int r = check_tree(in, failure);
 
+        if (r >= 0)
+                r = ephemeral_plan_build(c, in->tree, in->ephemeral, &plan.ephemeral, failure);
+        if (r >= 0)
+                r = check_shifted(in, &plan, failure);
         if (r >= 0)
                 r = check_payload(in, plan.capabilities, failure);
         if (r >= 0)

@@ -11,6 +11,7 @@
 #include "nspawn/ids.h"
 #include "nspawn/journal-link.h"
 #include "nspawn/mount-plan.h"
+#include "nspawn/rootfs-plan.h"
 #include "nspawn/seccomp.h"
 #include "shared/host.h"
 #include "shared/property.h"
@@ -51,6 +52,7 @@ struct container_plan {
         struct seccomp_spec filter;
         struct rlimit limits[RLIM_NLIMITS];
 
+        struct ephemeral_plan ephemeral;
         struct etc_plan etc;
         struct journal_plan journal;
         const struct bound_users *users;               /* borrowed; NULL: none */
@@ -75,6 +77,7 @@ struct plan_inputs {
         const struct journal_facts *journal;           /* NULL: not looked at */
         const struct bound_users *users;               /* NULL: none */
         const struct journal_receiver_facts *receiver; /* NULL: not looked at */
+        const struct ephemeral_facts *ephemeral;       /* NULL: it is no ephemeral start */
         const char *machine;
         struct id128 random_uuid; /* used if neither tree nor option has one */
         struct id128 boot_id;

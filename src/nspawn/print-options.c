@@ -57,6 +57,8 @@ static const struct {
         { "oci-bundle", "<directory>" },
         { "mstack", "<directory>" },
         { "volatile", "no yes state overlay" },
+        { "ephemeral-method", "auto snapshot overlay reflink copy" },
+        { "ephemeral-directory", "<directory>" },
         { "root-hash-sig", "<path>" },
         { "chdir", "<text>" },
         { "setenv", "<variable>" },

@@ -91,6 +91,7 @@ int set_action(struct container_config *c, const struct setting *s, struct failu
         (void) failure;
         c->action = streq(s->row->name, "help")      ? ACTION_HELP
                     : streq(s->row->name, "version") ? ACTION_VERSION
+                    : streq(s->row->name, "cleanup") ? ACTION_CLEANUP
                                                      : ACTION_DRY_RUN;
         return 0;
 }

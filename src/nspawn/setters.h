@@ -55,6 +55,11 @@ setting_apply_fn set_personality;
 setting_apply_fn set_selinux_label;
 setting_apply_fn set_share_system;
 /* ---- setters-rootfs.c ---- */
+setting_apply_fn set_ephemeral;
+setting_apply_fn set_ephemeral_directory;
+setting_apply_fn set_ephemeral_method;
+setting_apply_fn set_pivot_root;
+setting_apply_fn set_template;
 setting_apply_fn set_volatile;
 /* ---- setters-integration.c ---- */
 setting_apply_fn set_bind_user;

@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -34,6 +35,9 @@
 #include "basic/log.h"
 #include "basic/path.h"
 #include "nspawn/plan.h"
+
+/* Where a machine is made that is known by its name alone. */
+#define MACHINES_FOLDER "/var/lib/machines"
 
 const char *const settings_sections[] = {
         "Exec", "Files", "Network", "Lifecycle", "Resources", NULL
@@ -68,8 +72,19 @@ static int decide_tree(struct container_config *c, struct failure *failure)
 {
         char *given CLEANUP_FREE = NULL;
 
-        if (!c->directory && c->machine)
-                return find_machine_directory(c->machine, &c->tree, failure);
+        if (!c->directory && c->machine) {
+                int r = find_machine_directory(c->machine, &c->tree, failure);
+
+                if (r != -ENOENT || (!c->template_path && c->action != ACTION_CLEANUP))
+                        return r;
+                /* Where it will be; or would be, had it not been removed. */
+                failure->error = 0;
+                c->tree = path_join(MACHINES_FOLDER, c->machine);
+                return c->tree ? 0 : failure_set(failure, -ENOMEM, "Out of memory.");
+        }
+        /* "An ephemeral machine from this template" is one of the tree itself. */
+        if (!c->directory && c->ephemeral && c->template_path)
+                c->directory = TAKE_PTR(c->template_path);
         if (path_make_absolute(c->directory ? c->directory : ".", &given) < 0)
                 return failure_set(failure, -ENOENT,
                                    "The working directory is gone. Give the "
@@ -79,6 +94,12 @@ static int decide_tree(struct container_config *c, struct failure *failure)
                 c->tree = realpath(given, NULL);
         if (!c->tree)
                 c->tree = TAKE_PTR(given);
+        if (!streq(c->tree, "/"))
+                return 0;
+        c->host_name = calloc(1, HOST_NAME_MAX + 1);
+        if (!c->host_name || gethostname(c->host_name, HOST_NAME_MAX + 1) < 0)
+                return failure_set(failure, -errno, "Cannot get the name of the host: %s.",
+                                   error_text(errno));
         return 0;
 }
 
@@ -160,7 +181,7 @@ static int look_for_file(struct settings *s, struct container_config *c, struct 
 {
         static const char *const folders[] = { "/etc/systemd/nspawn/", "/run/systemd/nspawn/" };
         char *machine CLEANUP_FREE = NULL, *beside CLEANUP_FREE = NULL;
-        int r = machine_name_decide(c, c->tree, &machine, failure);
+        int r = machine_name_decide(c, c->host_name ? c->host_name : c->tree, &machine, failure);
 
         if (r < 0)
                 return r;
@@ -173,6 +194,8 @@ static int look_for_file(struct settings *s, struct container_config *c, struct 
                 if (r != 0)
                         return MIN_OF(r, 0);
         }
+        if (streq(c->tree, "/"))
+                return 0; /* there is no place beside it */
         if (asprintf(&beside, "%.*s%s.nspawn", (int) (path_basename(c->tree) - c->tree), c->tree,
                      machine) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
@@ -189,8 +212,7 @@ int settings_load(struct settings *s, struct container_config *c, struct failure
         r = settings_apply_early(s, c, failure);
         if (r >= 0)
                 r = decide_tree(c, failure);
-        /* The host's own root directory is refused; it has no name, and nothing is beside it. */
-        if (r < 0 || c->settings == SETTINGS_NO || streq(c->tree, "/"))
+        if (r < 0 || c->settings == SETTINGS_NO || c->action == ACTION_CLEANUP)
                 return r;
         return look_for_file(s, c, failure);
 }

@@ -18,8 +18,6 @@
 #include "nspawn/notify.h"
 #include "nspawn/protocol.h"
 
-#define PROPAGATE_FOLDER "/run/systemd/nspawn/propagate"
-
 /* What lives only while the container is started. */
 struct start {
         struct container *container;
@@ -74,7 +72,7 @@ static int change_tree(struct start *s, struct failure *failure)
                 r = chown_tree(plan->tree->fd, plan->tree->path, plan->idmap.base,
                                plan->idmap.count, failure);
         if (r >= 0 && !mount_plan_has_new_root(&plan->mounts))
-                r = etc_plan_run(&plan->etc, plan->tree->fd, root_owner(plan), failure);
+                r = etc_plan_run(&plan->etc, plan->tree->root_fd, root_owner(plan), failure);
         return r;
 }
 
@@ -190,6 +188,8 @@ static int prepare_mounts(struct start *s, struct failure *failure)
 {
         struct mount_run_options options = {
                 .tree_fd = s->plan->tree->fd,
+                .root_fd = s->plan->tree->root_fd,
+                .layer_fd = s->plan->tree->layer_fd,
                 .owner = s->plan->idmap.base,
                 .root_owner = root_owner(s->plan),
                 .make_targets = s->plan->user_namespace && config_root_is_writable(s->plan->config),

@@ -6,6 +6,9 @@
 #include "nspawn/plan.h"
 #include "shared/host-named.h"
 
+/* Has a directory for each machine, through which mounts get in while it runs. */
+#define PROPAGATE_FOLDER "/run/systemd/nspawn/propagate"
+
 /* A container that is happening: the only part of a start that changes. */
 struct container {
         const struct container_plan *plan; /* borrowed */

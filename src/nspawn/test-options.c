@@ -354,7 +354,7 @@ static void describe_limits(const struct container_config *c, struct strbuf *b)
 static char *describe(const struct container_config *c, size_t field)
 {
         static const char *const userns[] = { "no", "root", "pick", "identity", "fixed" };
-        static const char *const actions[] = { "run", "dry-run", "help", "version" };
+        static const char *const actions[] = { "run", "dry-run", "help", "version", "cleanup" };
         struct strbuf b CLEANUP_STRBUF = STRBUF_NULL;
         char uuid[ID128_TEXT_SIZE];
 
@@ -400,6 +400,9 @@ static char *describe(const struct container_config *c, size_t field)
         case offsetof(struct container_config, oom_score_adjust):
                 if (c->oom_score_adjust_set)
                         strbuf_addf(&b, "%d", c->oom_score_adjust);
+                break;
+        case offsetof(struct container_config, ephemeral_method):
+                strbuf_add(&b, ephemeral_method_name(c->ephemeral_method));
                 break;
         case offsetof(struct container_config, volatile_mode):
                 strbuf_add(&b, volatile_mode_name(c->volatile_mode));
@@ -470,6 +473,22 @@ static void test_good_values(void **state)
                 { "-D/", STRING(directory), "/" },
                 { "-D/a|-D/b", STRING(directory), "/b" },
                 { "--read-only", BOOLEAN(read_only), "yes" },
+                { "", BOOLEAN(ephemeral), "no" },
+                { "-x", BOOLEAN(ephemeral), "yes" },
+                { "-x", BOOLEAN(ephemeral_is_another), "yes" },
+                { "--ephemeral-directory=/a//b", STRING(ephemeral_directory), "/a/b" },
+                { "", OTHER(ephemeral_method), "auto" },
+                { "--ephemeral-method=snapshot", OTHER(ephemeral_method), "snapshot" },
+                { "--ephemeral-method=overlay", OTHER(ephemeral_method), "overlay" },
+                { "--ephemeral-method=reflink", OTHER(ephemeral_method), "reflink" },
+                { "--ephemeral-method=copy", OTHER(ephemeral_method), "copy" },
+                { "--template=/a", STRING(template_path), "/a" },
+                { "--pivot-root=/a", STRING(pivot_new), "/a" },
+                { "--pivot-root=/a", STRING(pivot_old), "none" },
+                { "--pivot-root=/a/b:/c", STRING(pivot_new), "/a/b" },
+                { "--pivot-root=/a/b:/c", STRING(pivot_old), "/c" },
+                { "--pivot-root=/a/b:/c|--pivot-root=/d", STRING(pivot_old), "none" },
+                { "--cleanup", OTHER(action), "cleanup" },
                 { "", OTHER(volatile_mode), "no" },
                 { "--volatile", OTHER(volatile_mode), "yes" },
                 { "--volatile=1", OTHER(volatile_mode), "yes" },
@@ -793,6 +812,15 @@ static void test_bad_values(void **state)
                 { "--tmpfs=/t:a:b", -EINVAL, "PATH" },
                 { "--tmpfs=/t\\", -EINVAL, "PATH" },
                 { "--volatile=", -EINVAL, "no, yes, state, overlay" },
+                { "--ephemeral-method=view", -EINVAL, "auto, snapshot, overlay, reflink, copy" },
+                { "--ephemeral-directory=", -EINVAL, "path of a directory" },
+                { "--template=", -EINVAL, "path of a directory" },
+                { "--pivot-root=", -EINVAL, "absolute" },
+                { "--pivot-root=a", -EINVAL, "absolute" },
+                { "--pivot-root=/a:", -EINVAL, "absolute" },
+                { "--pivot-root=/a:/b:/c", -EINVAL, "NEW or NEW:OLD" },
+                { "--pivot-root=/a/../b", -EINVAL, "'..'" },
+                { "--pivot-root=/", -EINVAL, "absolute" },
                 { "--volatile=tmpfs", -EINVAL, "no, yes, state, overlay" },
                 { "--console=", -EINVAL, "interactive, read-only, passive, pipe, autopipe" },
                 { "--console=none", -EINVAL, "'--console=none'" },
@@ -1056,6 +1084,19 @@ static void test_validate(void **state)
                 { "--private-users-ownership=map|--read-only", NULL, 0, "" },
                 { "--private-users-ownership=chown|--volatile", NULL, -EINVAL, "--volatile" },
                 { "--private-users-ownership=chown|--volatile=no", NULL, 0, "" },
+                { "-D/|-x", NULL, 0, "" },
+                { "-D/|--volatile", NULL, 0, "" },
+                { "-D/|--volatile=state", NULL, 0, "" },
+                { "-D/|--volatile=overlay", NULL, -EINVAL, "--ephemeral" },
+                { "-D/a|-x|--template=/b", NULL, -EINVAL, "--template=" },
+                { "--template=/b", NULL, -EINVAL, "--machine=" },
+                { "-x|--link-journal=host", NULL, -EINVAL, "--link-journal=" },
+                { "-x|--link-journal=try-guest", NULL, 0, "" },
+                { "--template=/b|-Ma", NULL, 0, "" },
+                { "--template=/b|-D/a", NULL, 0, "" },
+                { "--cleanup", NULL, -EINVAL, "--machine=" },
+                { "--cleanup|-Ma", NULL, 0, "" },
+                { "--cleanup|-D/a|-x", NULL, -EINVAL, "--ephemeral" },
                 { "--private-users-ownership=map|--volatile=overlay", NULL, 0, "" },
                 { "", "1", 0, "" },
                 { "-U", "1", -EINVAL, "API_VFS_WRITABLE=1" },

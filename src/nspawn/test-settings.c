@@ -498,12 +498,21 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\nEnvironment=A=\xc2\x9b\n", BESIDE, "", "control characters" },
         { "", "[Exec]\n\033[2J=\033\n", YES, "", "?[2J=?" },
         /* Not built. */
-        { "", "[Exec]\nEphemeral=yes\n", BESIDE, "", "not trusted" },
+        { "", "[Files]\nInaccessible=/a\n", BESIDE, "", "not trusted" },
         { "", "[Exec]\nNesting=yes\n", BESIDE, "", "not trusted" },
         { "", "[Exec]\nNesting=yes\n", BESIDE | TRUSTED, "*Nesting=yes", NULL },
         { "", "[Exec]\nNesting=yes\nNesting=\n", YES, "", NULL },
         { "--nesting", "[Exec]\nNesting=no\n", YES, "--nesting", NULL },
         { "--nesting", "[Exec]\nNesting=no\n", OVERRIDE, "*Nesting=no", NULL },
+        { "", "[Exec]\nEphemeralMethod=copy\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nEphemeralDirectory=/a\n", BESIDE, "", "not trusted" },
+        { "", "[Exec]\nEphemeralDirectory=a\n", YES, "", "absolute" },
+        { "", "[Exec]\nEphemeral=yes\nEphemeral=\n", YES, "", NULL },
+        { "-x", "[Exec]\nEphemeral=no\n", YES, "--ephemeral", NULL },
+        { "-x", "[Exec]\nEphemeral=no\n", OVERRIDE, "*Ephemeral=no", NULL },
+        { "", "[Exec]\nPivotRoot=/a:/b\n", BESIDE, "*PivotRoot=/a:/b", NULL },
+        { "", "[Exec]\nPivotRoot=/a:/b\nPivotRoot=\n", YES, "", NULL },
+        { "--pivot-root=/c", "[Exec]\nPivotRoot=/a\n", YES, "--pivot-root=/c", NULL },
         { "", "[Exec]\nEphemeral=no\nSuppressSync=no\n", YES, "*Ephemeral=no *SuppressSync=no",
           NULL },
         { "", "[Network]\nPort=80\n", YES, "*Port=80", NULL },
@@ -601,7 +610,7 @@ static void test_network_capability(void **state)
 static void test_planned(void **state)
 {
         static const char *const texts[] = {
-                "[Exec]\nEphemeral=yes\n",        "[Network]\nPort=80\n",
+                "[Files]\nInaccessible=/a\n",     "[Network]\nPort=80\n",
                 "[Network]\nInterface=a b\n",     "[Files]\nBind=+/a:/b\n",
                 "[Exec]\nPrivateUsers=managed\n", "[Files]\nOverlay=/a:/b:/c\n",
         };

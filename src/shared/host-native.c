@@ -454,6 +454,37 @@ static int native_create(const struct scope_spec *spec, struct scope *scope,
         return r < 0 ? r : hand_over_payload(scope, failure);
 }
 
+int scope_remove_leftover(enum host_kind kind, const struct scope_spec *spec,
+                          struct failure *failure)
+{
+        char *mount CLEANUP_FREE = NULL;
+        struct scope scope CLEANUP(scope_forget) = SCOPE_NULL;
+        int r = cgroup_find_mount(&mount);
+
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return failure_set(failure, r, "Cannot find a cgroup2 mount: %s.", error_text(r));
+        r = find_paths(spec, &scope, mount, failure);
+        if (r < 0)
+                return r;
+        if (access(scope.unit, F_OK) < 0)
+                return 0;
+        r = kind == HOST_NATIVE ? remove_leftover(AT_FDCWD, scope.unit)
+                                : cgroup_is_populated(AT_FDCWD, scope.unit);
+        if (kind == HOST_NATIVE ? r == -EBUSY : r > 0)
+                return failure_set(failure, -EBUSY,
+                                   "Machine '%s' is running, in '%s'. Stop it before what it left "
+                                   "is removed.",
+                                   spec->machine, scope.unit);
+        if (r == -ENOENT || kind != HOST_NATIVE)
+                return 0;
+        if (r < 0)
+                return scope_fail_path(failure, r, "remove the control group", scope.unit);
+        (void) remove_slices(scope.unit);
+        return 1;
+}
+
 static void native_describe(const struct scope_spec *spec, struct strbuf *out)
 {
         struct failure ignored = { .error = 0 };

@@ -85,6 +85,13 @@ int scope_dispatch(struct scope *scope);
  */
 void scope_remove(struct scope *scope);
 
+/*
+ * Removes the scope of a machine that is not there any more. 1: there was one; 0: there was none, or
+ * it is the host's to remove; -EBUSY: the machine is running. A sentence on failure.
+ */
+int scope_remove_leftover(enum host_kind kind, const struct scope_spec *spec,
+                          struct failure *failure);
+
 /* Gives up the groups without touching them: for a child that inherited @scope. Closes and frees. */
 void scope_forget(struct scope *scope);
 

@@ -39,6 +39,8 @@ BAD_VALUES = [
     "--oom-score-adjust=1001", "--oom-score-adjust=", "--cpu-affinity=x", "--cpu-affinity=3-1",
     "--cpu-affinity=99999", "--personality=", "--personality=vax", "--ambient-capability=CAP_NOSUCH",
     "--volatile=sometimes", "--volatile=",
+    "--ephemeral-method=quick", "--ephemeral-directory=", "--template=",
+    "--pivot-root=", "--pivot-root=a", "--pivot-root=/a:b", "--pivot-root=/a:/b:/c", "--pivot-root=/a/../b",
     "--property=novalue",
     "--resolv-conf=", "--resolv-conf=copy", "--resolv-conf=copy-", "--resolv-conf=bind_host",
     "--link-journal=", "--link-journal=try", "--link-journal=try-auto", "--link-journal=try-no",
@@ -63,6 +65,11 @@ BAD_COMBINATIONS = [
     ["--private-users=1048576", "--private-users-ownership=chown", "--read-only"],
     ["-U", "--private-users-ownership=chown", "--read-only"],
     ["--volatile=state", "--private-users=1048576", "--private-users-ownership=chown"],
+    ["--template=/nonexistent", "--ephemeral"],
+    ["--ephemeral", "--cleanup"],
+    ["--pivot-root=/nonexistent"],
+    ["--ephemeral", "--ephemeral-method=snapshot"],
+    ["--ephemeral", "--ephemeral-directory=/nonexistent"],
     ["-U", "--bind=/tmp:/"],
     ["--set-credential=a:1", "--set-credential=a:2"],
     ["--set-credential=a:1", "--load-credential=a:/etc/passwd"],
@@ -189,13 +196,12 @@ def test_bad_property(busybox, value):
 # Options that come later -----------------------------------------------------------------------
 
 NOT_BUILT = [
-    "--ephemeral", "-x", "--template=/x", "--image=/x", "-i /x",
+    "--image=/x", "-i /x",
     "--network-veth", "-n", "--network-bridge=br0", "--network-zone=z", "--port=80",
     "--network-interface=eth9", "--network-macvlan=eth9", "--network-ipvlan=eth9",
     "--network-veth-extra=a:b", "--network-namespace-path=/x", "--overlay=/a:/b:/c",
     "--overlay-ro=/a:/b", "--inaccessible=/x", "--set-credential=a:b", "--load-credential=a:/x",
-    
-    "--suppress-sync=yes", "--pivot-root=/x", "--personality=x86", "--cpu-affinity=0",
+    "--suppress-sync=yes", "--personality=x86", "--cpu-affinity=0",
     "--oom-score-adjust=1", "--ambient-capability=CAP_CHOWN", "--selinux-context=x",
     "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",
 ]

@@ -175,6 +175,8 @@ LimitNOFILE=77:77
 SystemCallFilter=~sethostname
 SystemCallFilter=@clock @module
 Ephemeral=yes
+EphemeralMethod=copy
+EphemeralDirectory=/etc
 AmbientCapability=CAP_SYS_ADMIN
 OOMScoreAdjust=-900
 CPUAffinity=0
@@ -292,6 +294,9 @@ EFFECTS = [
     ("Exec", "ResolvConf=delete", "ls /etc/resolv.conf 2>&1; true", ".*No such file"),
     ("Exec", "Timezone=delete", "ls /etc/localtime 2>&1; true", ".*No such file"),
     ("Files", "ReadOnly=yes", "touch /x 2>/dev/null || echo no", "no"),
+    ("Exec", "Ephemeral=yes", "grep -c ' / overlay ' /proc/mounts", "1"),
+    ("Exec", "EphemeralMethod=copy\nEphemeral=yes", "grep ' / overlay ' /proc/mounts || echo no", "no"),
+    ("Exec", "EphemeralDirectory=/var/tmp\nEphemeral=yes", "grep -c ' / overlay ' /proc/mounts", "1"),
     ("Files", "Volatile=state", "touch /x 2>/dev/null || echo no", "no"),
     ("Files", "Volatile=overlay", "grep -c ' / overlay ' /proc/mounts", "1"),
     ("Files", "Volatile=yes", "grep -c ' / tmpfs ' /proc/mounts", "1"),
@@ -404,6 +409,8 @@ BAD = [
     ("Exec", "ResolvConf="), ("Exec", "Timezone=x"), ("Exec", "Timezone=help"),
     ("Files", "ReadOnly=x"), ("Files", "Volatile=x"), ("Files", "Bind="),
     ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
+    ("Exec", "Ephemeral=x"), ("Exec", "EphemeralMethod=x"), ("Exec", "EphemeralDirectory=x"),
+    ("Exec", "PivotRoot=x"),
     ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
     ("Exec", "SystemCallFilter=" + 200 * "x"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
@@ -425,7 +432,7 @@ def test_bad_value(busybox, section, line):
     assert re.search(rf"{path}:[34]\b", result.stderr)
 
 
-PLANNED = [("Exec", "Ephemeral=yes"), ("Exec", "PivotRoot=/a"),
+PLANNED = [
            ("Exec", "SuppressSync=yes"), ("Files", "Overlay=/a:/b:/c"),
            ("Network", "VirtualEthernet=yes"), ("Network", "Zone=z"), ("Network", "Port=80")]
 
