@@ -263,7 +263,7 @@ static int read_guest_database(const struct tree_facts *tree, const char *path, 
         const struct group *group = NULL;
         size_t size = 0;
         FILE *f;
-        int r = root_read_file(tree->fd, path, GUEST_DATABASE_MAX, &text, &size);
+        int r = root_read_file(tree->root_fd, path, GUEST_DATABASE_MAX, &text, &size);
 
         /* A tree without, or with something else in its place, has no users that are in the way. */
         if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EBADF || (r >= 0 && size == 0))

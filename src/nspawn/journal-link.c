@@ -100,7 +100,7 @@ static int look(const char *path, const struct tree_facts *tree, const struct id
         if (r >= 0)
                 r = look_at_entry(path, facts);
         if (r >= 0) {
-                r = is_mount_take_fd(root_open_path(tree->fd, path, ROOT_NOFOLLOW));
+                r = is_mount_take_fd(root_open_path(tree->root_fd, path, ROOT_NOFOLLOW));
                 facts->is_mounted = facts->is_mounted || r > 0;
         }
         return MIN_OF(r, 0);
@@ -205,8 +205,8 @@ static int open_inside(const struct journal_plan *plan, const struct tree_facts 
         int fd;
 
         if (writable)
-                return root_make_directory(tree->fd, plan->path, 0755, owner);
-        fd = root_open(tree->fd, plan->path, O_PATH | O_DIRECTORY, 0);
+                return root_make_directory(tree->root_fd, plan->path, 0755, owner);
+        fd = root_open(tree->root_fd, plan->path, O_PATH | O_DIRECTORY, 0);
         return fd == -ENOENT ? -EROFS : fd;
 }
 
