@@ -40,6 +40,7 @@ STUB = "/run/systemd/resolve/stub-resolv.conf"
 SOURCES = [("host", "/etc/resolv.conf"), ("static", STATIC), ("uplink", UPLINK), ("stub", STUB)]
 
 
+@harness.covers("effect", "--resolv-conf")
 @pytest.mark.parametrize("way", ["copy", "replace", "bind"])
 @pytest.mark.parametrize("source, path", SOURCES)
 def test_resolv_conf_sources(busybox, way, source, path):
@@ -148,6 +149,7 @@ LOOK = ("readlink /etc/localtime; cmp -s /etc/localtime /srv/zone && echo same; 
         " | cut -d' ' -f2")
 
 
+@harness.covers("effect", "--timezone")
 @pytest.mark.parametrize("mode, zone_in_tree, expected", [
     ("symlink", True, ["link"]), ("auto", True, ["link"]), ("yes", True, ["link"]),
     ("symlink", False, ["same", "ro"]), ("auto", False, ["same", "ro"]),
@@ -239,6 +241,7 @@ def log(busybox):
     harness.remove_tree(log.folder)
 
 
+@harness.covers("effect", "-j")
 @pytest.mark.parametrize("option", ["--link-journal=guest", "--link-journal=try-guest", "-j"])
 def test_journal_of_the_guest(busybox, log, option):
     for _ in range(2):
@@ -256,6 +259,7 @@ def test_journal_of_the_guest(busybox, log, option):
     assert os.readlink(log.entry) == f"{busybox}{JOURNAL}"
 
 
+@harness.covers("effect", "--link-journal", "[Exec] LinkJournal")
 @pytest.mark.parametrize("users", [[], ["-U"], ["--private-users=1572864",
                                                 "--private-users-ownership=chown"]],
                          ids=["root", "map", "chown"])
@@ -275,6 +279,8 @@ def test_journal_of_the_host(busybox, log, users):
     assert output_of(result) == "file\n"
     if not harness.IS_STOCK:
         assert "is not empty" in result.stderr
+    with harness.settings_file(f"/run/systemd/nspawn/{busybox.name}.nspawn", "[Exec]\nLinkJournal=host\n"):
+        assert output_of(log.run(*users, "-D", busybox, "ls", JOURNAL)) == "file\n"
 
 
 @pytest.mark.parametrize("mode", ["yes", "state", "overlay"])
@@ -456,6 +462,7 @@ def test_no_password_that_fits_is_no_password(busybox, host, password):
     assert "privileged" not in out
 
 
+@harness.covers("effect", "--bind-user", "--bind-user-shell", "--bind-user-group")
 @pytest.mark.ours
 @pytest.mark.parametrize("shell, expected", [("no", None), ("yes", "/bin/ash"), ("1", "/bin/ash"),
                                              ("/bin/sh", "/bin/sh")])
@@ -578,6 +585,7 @@ def test_user_in_the_plan(busybox, host):
     assert "secret" not in out
 
 
+@harness.covers("effect", "[Files] BindUser", "[Files] BindUserShell")
 @pytest.mark.ours
 def test_user_of_a_settings_file(busybox, host):
     host.add()
@@ -692,6 +700,7 @@ def received(path):
     return json.loads(lines[0]), lines[1:]
 
 
+@harness.covers("effect", "--forward-journal")
 @pytest.mark.ours
 @pytest.mark.parametrize("users", [[], ["-U"]], ids=["root", "users"])
 def test_journal_is_received(shared_debian12, receiver, users):
@@ -714,6 +723,7 @@ def test_journal_is_received(shared_debian12, receiver, users):
     assert sorted(look["files"])[-1].startswith("socket") and look["files"].count("socket") == 1
 
 
+@harness.covers("effect", "--forward-journal-max-use", "--forward-journal-keep-free", "--forward-journal-max-file-size", "--forward-journal-max-files")
 @pytest.mark.ours
 def test_journal_in_a_folder_of_another_user(shared_debian12, receiver):
     os.chown(receiver.output, 4711, 4712)

@@ -256,6 +256,7 @@ def test_families_that_are_not(shared_busybox):
 
 # SELinux ---------------------------------------------------------------------------------------
 
+@harness.covers("bad", "--selinux-context", "--selinux-apifs-context")
 @pytest.mark.ours
 @pytest.mark.parametrize("option", ["-Z", "--selinux-context=", "-L", "--selinux-apifs-context="])
 def test_labels_need_selinux(shared_busybox, option):
@@ -273,6 +274,7 @@ def shared(**variables):
 NAMESPACES = "for n in ipc pid uts mnt; do readlink /proc/self/ns/$n; done; hostname"
 
 
+@harness.covers("effect", "--share-system")
 @pytest.mark.parametrize("name, expected", [
     ("NS_IPC", {"ipc"}), ("NS_UTS", {"uts"}), ("NS_PID", {"pid"}), ("SYSTEM", {"ipc", "uts", "pid"})])
 def test_shared_namespaces(busybox, name, expected):
@@ -280,6 +282,9 @@ def test_shared_namespaces(busybox, name, expected):
     ours = {os.readlink(f"/proc/self/ns/{kind}") for kind in ("ipc", "uts", "pid", "mnt")}
     assert {link.split(":")[0] for link in out[:4] if link in ours} == expected
     assert out[4] == (os.uname().nodename if "uts" in expected else busybox.name)
+    if name == "SYSTEM":
+        option = lines_of(output_of(run("--share-system", "-D", busybox, "sh", "-c", NAMESPACES)))
+        assert option[:3] + option[4:] == out[:3] + out[4:]
 
 
 @pytest.mark.ours
@@ -326,6 +331,7 @@ def test_log_level(shared_busybox):
 COLOURS = ["sh", "-c", r"printf 'a\033[0mb\033[1;31mc\033[0;41md\033[me\n'"]
 
 
+@harness.covers("effect", "--background")
 @pytest.mark.ours
 @pytest.mark.parametrize("args, changes, expected", [
     ([], {}, "a\x1b[0mb\x1b[1;31mc\x1b[0;41md\x1b[me\r\n"),
@@ -358,6 +364,7 @@ def test_background_is_taken_back(shared_busybox, signo):
     console.close()
 
 
+@harness.covers("effect", "--no-ask-password", "--system")
 @pytest.mark.ours
 def test_scope_of_a_user(shared_busybox):
     """The words of newer releases get an answer."""
