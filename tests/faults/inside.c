@@ -20,9 +20,13 @@ static void show_file(const char *path)
 {
         char buffer[16384];
         int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? 0 : read(fd, buffer, sizeof(buffer));
+        ssize_t n = 0;
 
-        printf("== %s%s\n%.*s\n", path, fd < 0 ? " is missing" : "", n < 0 ? 0 : (int) n, buffer);
+        printf("== %s%s\n", path, fd < 0 ? " is missing" : "");
+        /* The kernel gives a page at a time. */
+        while (fd >= 0 && (n = read(fd, buffer, sizeof(buffer))) > 0)
+                printf("%.*s", (int) n, buffer);
+        printf("\n");
         if (fd >= 0)
                 close(fd);
 }

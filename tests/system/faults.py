@@ -189,6 +189,8 @@ def picture(text):
             line = " ".join(line.split())
         elif section == "/proc/self/status" and not STATUS_LINES.match(line):
             continue
+        elif ":name=steadtest" in line:
+            continue  # a hierarchy that a root test makes meanwhile
         elif section == "/proc/net/dev":
             line = line.split(":")[0] if ":" in line else ""
         line = re.sub(r"(pipe|socket):\[\d+\]", r"\1", line)
