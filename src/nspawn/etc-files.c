@@ -280,25 +280,47 @@ static int open_replacement(int root_fd, const char *path, const char **ret_name
         return parent;
 }
 
-static int put_in_place(int parent, const char *temporary, const char *name, uid_t owner)
+static int put_in_place(int parent, const char *temporary, const char *name)
 {
         int r = 0;
 
-        if (fchownat(parent, temporary, owner, owner, AT_SYMLINK_NOFOLLOW) < 0 ||
-            renameat(parent, temporary, parent, name) < 0)
+        if (renameat(parent, temporary, parent, name) < 0) {
                 r = -errno;
-        if (r < 0)
+                (void) unlinkat(parent, temporary, 0);
+        }
+        return r;
+}
+
+/* By its descriptor: whoever may write to the folder can put another file in the place of the name. */
+static int write_replacement(int parent, const char *temporary, const char *text, size_t size,
+                             uid_t owner)
+{
+        int fd CLEANUP_FD = openat(parent, temporary,
+                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        int r = fd < 0 ? -errno : fchown(fd, owner, owner) < 0 ? -errno : write_all(fd, text, size);
+
+        if (fd >= 0 && r < 0)
                 (void) unlinkat(parent, temporary, 0);
         return r;
 }
 
-static int write_replacement(int parent, const char *temporary, const char *text, size_t size)
+static int link_replacement(int parent, const char *temporary, const char *target, uid_t owner)
 {
-        int fd CLEANUP_FD = openat(parent, temporary,
-                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-        int r = fd < 0 ? -errno : write_all(fd, text, size);
+        int fd CLEANUP_FD = -1;
+        struct stat st;
+        int r = symlinkat(target, parent, temporary) < 0 ? -errno : 0;
 
-        if (fd >= 0 && r < 0)
+        /* It belongs to who made it. */
+        if (r < 0 || owner == 0)
+                return r;
+        fd = openat(parent, temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                r = -errno;
+        else if (!S_ISLNK(st.st_mode))
+                r = -EEXIST;
+        else if (fchownat(fd, "", owner, owner, AT_EMPTY_PATH) < 0)
+                r = -errno;
+        if (r < 0)
                 (void) unlinkat(parent, temporary, 0);
         return r;
 }
@@ -320,9 +342,9 @@ static void replace_file(int root_fd, const char *path, const char *source, uid_
         if (fd >= 0 && has_content(fd, text, size))
                 return;
         parent = open_replacement(root_fd, path, &name, temporary, sizeof(temporary));
-        r = parent < 0 ? parent : write_replacement(parent, temporary, text, size);
+        r = parent < 0 ? parent : write_replacement(parent, temporary, text, size, owner);
         if (r >= 0)
-                r = put_in_place(parent, temporary, name, owner);
+                r = put_in_place(parent, temporary, name);
         if (r < 0)
                 warn_about("write", path, r);
 }
@@ -363,10 +385,9 @@ static void link_localtime(int root_fd, const char *zone, uid_t owner)
                 (void) fd_close(parent);
                 parent = open_replacement(root_fd, "etc/localtime", &name, temporary,
                                           sizeof(temporary));
-                r = parent < 0 ? parent
-                    : symlinkat(target, parent, temporary) < 0
-                            ? -errno
-                            : put_in_place(parent, temporary, name, owner);
+                r = parent < 0 ? parent : link_replacement(parent, temporary, target, owner);
+                if (r >= 0)
+                        r = put_in_place(parent, temporary, name);
         }
         if (r < 0)
                 warn_about("link", "etc/localtime", r);
