@@ -432,6 +432,10 @@ CASES = [
     ["--resolv-conf=help"], ["--timezone=help"], ["--resolv-conf=yes", "true"],
     ["--timezone=on", "true"], ["--resolv-conf=nosuch", "true"], ["--timezone=nosuch", "true"],
     ["--read-only", "--resolv-conf=copy-host", "--timezone=copy", "true"],
+    ["--link-journal=nosuch", "true"], ["--link-journal=try-auto", "true"],
+    ["--link-journal=no", "true"], ["--link-journal=off", "true"],
+    ["-U", "--bind-user=root", "true"], ["-U", "--bind-user=nosuchuser", "true"],
+    ["-U", "--bind-user=a:b", "true"],
     ["--resolv-conf=copy-uplink", "true"], ["--resolv-conf=bind-uplink", "true"],
 ]
 
