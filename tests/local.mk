@@ -53,6 +53,7 @@ EXTRA_DIST += \
 	%D%/trees/recipes/finit.sh \
 	%D%/trees/recipes/oldcgroup.sh \
 	%D%/trees/recipes/openrc.sh \
+	%D%/trees/recipes/podman.sh \
 	%D%/trees/recipes/runit.sh \
 	%D%/trees/recipes/s6.sh \
 	%D%/trees/recipes/stub.sh \

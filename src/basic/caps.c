@@ -115,6 +115,9 @@ int caps_limit_bounding(uint64_t keep)
                 if (keep & UINT64_C(1) << i)
                         continue;
                 if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0) {
+                        /* Without CAP_SETPCAP, as in a sandbox, which may have dropped it for us. */
+                        if (errno == EPERM && prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 0)
+                                continue;
                         if (errno == EINVAL && i > 0)
                                 break; /* past the kernel's last one */
                         return -errno;

@@ -13,26 +13,38 @@
 #include "basic/io.h"
 #include "basic/parse.h"
 
-pid_t process_clone(uint64_t namespaces, int cgroup_fd, int *ret_pidfd)
+static pid_t clone_with(struct clone_args args, int *ret_pidfd)
 {
         int pidfd = -1;
-        struct clone_args args = {
-                .flags = namespaces | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-                .pidfd = (uint64_t) (uintptr_t) &pidfd,
-                .exit_signal = SIGCHLD,
-        };
         long pid;
 
-        if (cgroup_fd >= 0) {
-                args.flags |= CLONE_INTO_CGROUP;
-                args.cgroup = (uint64_t) cgroup_fd;
-        }
+        args.flags |= CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+        args.pidfd = (uint64_t) (uintptr_t) &pidfd;
+        args.exit_signal = SIGCHLD;
         pid = syscall(SYS_clone3, &args, sizeof(args));
         if (pid < 0)
                 return -errno;
         if (pid > 0)
                 *ret_pidfd = pidfd;
         return (pid_t) pid;
+}
+
+pid_t process_clone(uint64_t namespaces, int cgroup_fd, int *ret_pidfd)
+{
+        struct clone_args args = { .flags = namespaces };
+
+        if (cgroup_fd >= 0) {
+                args.flags |= CLONE_INTO_CGROUP;
+                args.cgroup = (uint64_t) cgroup_fd;
+        }
+        return clone_with(args, ret_pidfd);
+}
+
+pid_t process_clone_as(pid_t number, int *ret_pidfd)
+{
+        struct clone_args args = { .set_tid = (uint64_t) (uintptr_t) &number, .set_tid_size = 1 };
+
+        return clone_with(args, ret_pidfd);
 }
 
 int process_wait(int pidfd, struct process_end *ret)

@@ -14,6 +14,10 @@
  */
 pid_t process_clone(uint64_t namespaces, int cgroup_fd, int *ret_pidfd);
 
+/* The same without new namespaces, as number @number of the pid namespace that children are born in:
+ * this takes no number from those that come later. */
+pid_t process_clone_as(pid_t number, int *ret_pidfd);
+
 /* How a process ended. */
 struct process_end {
         bool exited; /* exited by itself with .status; else ended by signal .status */

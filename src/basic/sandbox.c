@@ -13,12 +13,18 @@
 /* The number of the first user namespace's file, the same in all kernels since Linux 3.8 and a part
  * of the kernel's interface since 6.18 (linux/nsfs.h). */
 #define FIRST_USER_NAMESPACE UINT64_C(0xEFFFFFFD)
+#define FIRST_PID_NAMESPACE UINT64_C(0xEFFFFFFC)
 
-bool sandbox_is_user_namespace(void)
+static bool is_other_namespace(const char *path, uint64_t first)
 {
         struct stat st;
 
-        return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != FIRST_USER_NAMESPACE;
+        return stat(path, &st) == 0 && st.st_ino != first;
+}
+
+bool sandbox_is_user_namespace(void)
+{
+        return is_other_namespace("/proc/self/ns/user", FIRST_USER_NAMESPACE);
 }
 
 enum manager {
@@ -35,11 +41,14 @@ static bool exists(const char *path)
         return access(path, F_OK) == 0;
 }
 
-/* By the marks that each of them leaves for programs inside. */
+/* By the marks that each of them leaves for programs inside; a virtual machine may be made from such a
+ * container, with its marks. */
 static enum manager find_manager(void)
 {
         const char *variable = getenv("container");
 
+        if (!is_other_namespace("/proc/self/ns/pid", FIRST_PID_NAMESPACE))
+                return MANAGER_NONE;
         if (exists("/run/.containerenv"))
                 return MANAGER_PODMAN;
         if (exists("/.dockerenv"))

@@ -130,7 +130,15 @@ static int step_cgroup_namespace(struct child *c)
 
 static int step_mounts(struct child *c)
 {
-        return mount_run_attach(c->in->mounts, &c->failure);
+        static const struct channel_message refused = { .type = MSG_API_REFUSED };
+        int r = mount_run_attach(c->in->mounts, &c->failure);
+
+        /* The next one gets them from the supervisor; without a user namespace nobody else can. */
+        if (r == MOUNT_API_REFUSED && c->plan->user_namespace) {
+                (void) channel_send(c->in->channel_fd, &refused, NULL, 0);
+                _exit(EXIT_FAILURE);
+        }
+        return r == MOUNT_API_REFUSED ? c->failure.error : r;
 }
 
 static int step_names(struct child *c)

@@ -61,7 +61,7 @@ struct run {
         int signal_fd;
         struct container_plan plan; /* of the first boot, as far as it was made already */
         struct id128 uuid;          /* drawn once: a reboot does not change who the machine is */
-        bool root_is_mapped;
+        bool root_is_mapped, api_from_outside; /* see struct plan_inputs */
         /* Neither is forgotten when the guest answers with a reboot. */
         bool asked_to_stop, asked_to_die;
 };
@@ -234,6 +234,7 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
                 .machine = run->machine,
                 .random_uuid = run->uuid,
                 .root_is_mapped = run->root_is_mapped,
+                .api_from_outside = run->api_from_outside,
         };
         int r = id128_random(&in.boot_id);
 
@@ -444,9 +445,8 @@ static int on_channel(struct boot *b, struct failure *failure)
         int r = channel_receive(b->container.channel_fd, 0, &message, NULL, 0, &n);
 
         b->container.channel_fd = fd_close(b->container.channel_fd);
-        if (r >= 0 && message.type == MSG_FAILED)
-                return failure_set(failure, message.error ? message.error : -EIO, "%s",
-                                   message.text);
+        if (r >= 0 && (message.type == MSG_FAILED || message.type == MSG_API_REFUSED))
+                return container_failed(&message, failure);
         /* What was not heard may have been that it failed. */
         if (r < 0 && r != -EPIPE && r != -ETIMEDOUT)
                 return failure_set(failure, r,
@@ -694,6 +694,10 @@ static int boot_once(struct run *run, enum outcome *ret, int *ret_status, struct
         if (r == START_CANNOT_MAP && run->root_is_mapped) {
                 r = leave_mapping(run, failure);
                 return r < 0 ? r : boot_once(run, ret, ret_status, failure);
+        }
+        if (r == START_API_REFUSED && !run->api_from_outside) {
+                run->api_from_outside = true;
+                return boot_once(run, ret, ret_status, failure);
         }
         return r;
 }

@@ -17,6 +17,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/root.h"
+#include "basic/sandbox.h"
 #include "basic/strv.h"
 #include "nspawn/old-systemd.h"
 
@@ -201,7 +202,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         /* Files of /proc that belong to no process belong to the machine's root, whatever ids are
          * mapped to whom in between. */
         if (c->nesting)
-                facts.root_is_the_machines = stat("/proc/version", &st) < 0 || st.st_uid == 0;
+                facts.machines_root = stat("/proc/version", &st) < 0 ? 0 : st.st_uid;
         /* A network of its own has name servers of its own. */
         if (!c->private_network) {
                 facts.has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0;
@@ -402,13 +403,16 @@ int tree_facts_read(const struct container_config *c, const char *path,
                 r = facts.path ? 0 : -errno;
         }
         if (r < 0) {
+                bool refused = r == -ENOSYS || r == -EPERM;
+                char hint[SANDBOX_HINT_SIZE];
+
                 (void) TAKE_FD(fd);
                 tree_facts_done(&facts);
-                return failure_set(failure, r, "Cannot look at the root directory '%s': %s. %s",
+                return failure_set(failure, r, "Cannot look at the root directory '%s': %s. %s%s",
                                    path, error_text(r),
-                                   r == -ENOSYS || r == -EPERM
-                                           ? "A sandbox or security module forbids openat2(2)."
-                                           : "It has to be there, and /proc has to be mounted.");
+                                   refused ? "The system call openat2(2) is forbidden."
+                                           : "It has to be there, and /proc has to be mounted.",
+                                   refused ? sandbox_hint(SANDBOX_MOUNTS, hint) : "");
         }
         (void) TAKE_FD(fd);
         *ret = facts;

@@ -17,6 +17,9 @@
 
 enum localtime_kind { LOCALTIME_MISSING, LOCALTIME_FILE, LOCALTIME_LINK };
 
+/* What the kernel shows for ids that do not exist in our user namespace. */
+#define ID_NOBODY 65534U
+
 /* Device nodes that every container gets, if the host has them. */
 #define N_STANDARD_NODES 8
 struct node_fact {
@@ -31,7 +34,8 @@ struct host_facts {
         bool user_namespaces; /* the kernel has them; looked at only when they are asked for */
         /* Our ids 0…N-1 exist in our own user namespace; 0: not looked at, or all. Only for pick. */
         uint32_t mapped_ids;
-        bool root_is_the_machines; /* our id 0 is root of the machine; looked at for --nesting */
+        /* Root of the machine as one of our ids; ID_NOBODY: it is none of them. Only for --nesting. */
+        uid_t machines_root;
         bool stdin_is_terminal, stdout_is_terminal;
         struct node_fact nodes[N_STANDARD_NODES];
         bool has_kcore;

@@ -237,6 +237,12 @@ static void add_op(struct builder *b, const struct mount_op *op)
         (void) add(b, op, &scratch);
 }
 
+/* Who mounts proc and sysfs of the container's namespaces. */
+static enum mount_phase api_phase(const struct builder *b)
+{
+        return b->choices->api_from_outside ? PHASE_MAPPED : PHASE_INSIDE;
+}
+
 /* What all of a volatile root that can be written to may take of the host's memory. */
 #define VOLATILE_LIMITS "mode=0755,size=25%,nr_inodes=1m"
 
@@ -413,7 +419,7 @@ static void plan_sys_parts(struct builder *b)
 
         if (!b->config->private_network && b->config->api_vfs != API_VFS_NETWORK)
                 return;
-        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+        add_op(b, &(struct mount_op){ .phase = api_phase(b),
                                       .kind = MOUNT_NEW,
                                       .flags = MOUNT_OWN_TARGET,
                                       .attributes = MOUNT_RDONLY | LOCKED_DOWN,
@@ -861,7 +867,7 @@ static void plan_proc(struct builder *b)
                 "acpi", "apm", "asound", "bus", "fs", "irq", "scsi"
         };
 
-        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+        add_op(b, &(struct mount_op){ .phase = api_phase(b),
                                       .kind = MOUNT_NEW,
                                       .flags = MOUNT_MAKE_TARGET,
                                       .attributes = LOCKED_DOWN,
@@ -913,7 +919,7 @@ static void plan_nesting(struct builder *b)
 {
         if (!b->config->nesting)
                 return;
-        add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+        add_op(b, &(struct mount_op){ .phase = api_phase(b),
                                       .kind = MOUNT_NEW,
                                       .flags = MOUNT_OWN_TARGET,
                                       .attributes = LOCKED_DOWN,
@@ -921,7 +927,7 @@ static void plan_nesting(struct builder *b)
                                       .source = (char *) "proc",
                                       .target = (char *) "/run/host/nesting/proc",
                                       .why = (char *) "--nesting" });
-        add_op(b, &(struct mount_op){ .phase = b->config->private_network ? PHASE_INSIDE
+        add_op(b, &(struct mount_op){ .phase = b->config->private_network ? api_phase(b)
                                                                           : PHASE_PREPARE,
                                       .kind = MOUNT_NEW,
                                       .flags = MOUNT_OWN_TARGET | MOUNT_OR_OURS,

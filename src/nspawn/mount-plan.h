@@ -16,7 +16,7 @@
 
 enum mount_phase {
         PHASE_PREPARE, /* the supervisor, before the container exists: built detached */
-        PHASE_MAPPED,  /* the supervisor, when the user namespace exists: needs its id map */
+        PHASE_MAPPED,  /* the supervisor, when the namespaces exist: needs the id map or them */
         PHASE_INSIDE,  /* the first process, in its namespaces */
 };
 
@@ -112,6 +112,8 @@ struct mount_choices {
         const char *service;
         struct id128 uuid, boot_id;
         bool user_namespace;
+        /* proc and sysfs are mounted by the supervisor */
+        bool api_from_outside;
         enum ephemeral_method ephemeral;
         bool map_root;        /* the tree is mounted with the container's id map */
         uint32_t uid_base;    /* owner of what is made for the container: its root */

@@ -16,9 +16,13 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/path.h"
+#include "basic/process.h"
 #include "basic/root.h"
 #include "basic/sandbox.h"
 #include "nspawn/explain.h"
+
+/* What the process that mounts proc and sysfs says. */
+enum api_message { API_MOUNTED = 1, API_FAILED };
 
 void mount_run_init(struct mount_run *run, const struct mount_plan *plan)
 {
@@ -182,8 +186,9 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
 
         if (error == -ENOENT && op->kind == MOUNT_BIND)
                 hint = " Create the source, or leave the option out.";
-        else if (error == -EPERM || error == -EACCES)
-                hint = sandbox_hint(is_api(op) ? SANDBOX_FULL_PROC : SANDBOX_MOUNTS, text);
+        else if (error == -EPERM || error == -EACCES || error == -ENOSYS)
+                hint = sandbox_hint(
+                        error == -EPERM && is_api(op) ? SANDBOX_FULL_PROC : SANDBOX_MOUNTS, text);
         else if (error == -ENOSPC) {
                 /* A detached mount is in a namespace of its own. */
                 explain_namespaces(CLONE_NEWNS, error, text);
@@ -571,7 +576,7 @@ int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure)
                 const struct mount_op *op = &run->plan->ops[i];
                 int r = 0;
 
-                if (op->phase == PHASE_MAPPED)
+                if (op->phase == PHASE_MAPPED && !is_api(op))
                         r = op->kind == MOUNT_OVERLAY ? map_overlay(run, i, userns_fd, failure)
                                                       : map_one(run, i, userns_fd, failure);
                 if (r < 0)
@@ -581,6 +586,122 @@ int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure)
             run->plan->ops[0].phase == PHASE_MAPPED)
                 return make_targets(run, failure);
         return 0;
+}
+
+/* In a process of its own, which is in the namespaces already: a proc shows the pid namespace of
+ * who mounts it. */
+static int send_api(struct mount_run *run, int channel_fd, struct failure *failure)
+{
+        struct channel_message message = { .type = API_MOUNTED };
+        int fds[CHANNEL_MAX_FDS];
+        size_t n = 0;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
+
+                if (op->phase != PHASE_MAPPED || !is_api(op))
+                        continue;
+                r = build_new(op, &run->contexts[i], failure);
+                if (r >= 0)
+                        fds[n++] = r;
+        }
+        if (r >= 0)
+                return channel_send(channel_fd, &message, fds, n);
+        message = (struct channel_message){ .type = API_FAILED, .error = r };
+        (void) strncpy(message.text, failure->text, sizeof(message.text) - 1);
+        return channel_send(channel_fd, &message, NULL, 0);
+}
+
+/* A process enters a pid namespace only with its children. */
+static _Noreturn void enter_and_send_api(struct mount_run *run, int leader_pidfd, int namespaces,
+                                         int channel_fd, struct failure *failure)
+{
+        struct process_end end = { .exited = false };
+        int pidfd = -1;
+        pid_t pid;
+
+        if (setns(leader_pidfd, namespaces) < 0)
+                _exit(errno);
+        /* The number that comes next anyway: the payload of --as-pid2 wants it, too. */
+        pid = process_clone_as(2, &pidfd);
+        if (pid == 0)
+                _exit(send_api(run, channel_fd, failure) < 0 ? EIO : 0);
+        if (pid < 0 || process_wait(pidfd, &end) < 0 || !end.exited)
+                _exit(EIO);
+        _exit(end.status);
+}
+
+static int take_api(struct mount_run *run, const int *fds, size_t n)
+{
+        size_t k = 0;
+
+        for (size_t i = 0; i < run->plan->n_ops; i++)
+                if (run->plan->ops[i].phase == PHASE_MAPPED && is_api(&run->plan->ops[i])) {
+                        if (k == n)
+                                return -EPROTO;
+                        run->fds[i] = fds[k++];
+                }
+        return k == n ? 0 : -EPROTO;
+}
+
+static int receive_api(struct mount_run *run, int channel_fd, int pidfd, struct failure *failure)
+{
+        struct channel_message message = { .type = 0 };
+        struct process_end end = { .exited = false };
+        int fds[CHANNEL_MAX_FDS];
+        size_t n = 0;
+        int r = process_wait(pidfd, &end);
+
+        if (r >= 0 && (!end.exited || end.status != 0))
+                r = end.exited ? -end.status : -EIO;
+        if (r >= 0)
+                r = channel_receive(channel_fd, 0, &message, fds, CHANNEL_MAX_FDS, &n);
+        if (r >= 0 && message.type == API_FAILED)
+                return failure_set(failure, message.error, "%s", message.text);
+        if (r >= 0)
+                r = take_api(run, fds, n);
+        return r < 0 ? failure_set(failure, r,
+                                   "Cannot mount proc and sysfs of the container from outside: %s.",
+                                   error_text(r))
+                     : 0;
+}
+
+/* Where to go for what is mounted from outside; 0: there is nothing. A network that is not the
+ * container's own may not even be entered, though we are there. */
+static int api_namespaces(const struct mount_run *run)
+{
+        int flags = 0;
+
+        for (size_t i = 0; i < run->plan->n_ops; i++) {
+                const struct mount_op *op = &run->plan->ops[i];
+
+                if (op->phase == PHASE_MAPPED && is_api(op))
+                        flags |= streq(op->type, "sysfs") ? CLONE_NEWNET | CLONE_NEWPID
+                                                          : CLONE_NEWPID;
+        }
+        return flags;
+}
+
+int mount_run_map_api(struct mount_run *run, int leader_pidfd, struct failure *failure)
+{
+        int ours CLEANUP_FD = -1, theirs CLEANUP_FD = -1, pidfd CLEANUP_FD = -1;
+        int namespaces = api_namespaces(run), r;
+        pid_t pid;
+
+        if (namespaces == 0)
+                return 0;
+        r = channel_pair(&ours, &theirs);
+        if (r < 0)
+                return failure_set(failure, r, "Cannot make a channel: %s.", error_text(r));
+        pid = process_clone(0, -1, &pidfd);
+        if (pid == 0)
+                enter_and_send_api(run, leader_pidfd, namespaces, theirs, failure);
+        if (pid < 0)
+                return failure_set(failure, (int) pid, "Cannot start a process: %s.",
+                                   error_text((int) pid));
+        theirs = fd_close(theirs);
+        return receive_api(run, ours, pidfd, failure);
 }
 
 size_t mount_run_get_mapped(const struct mount_run *run, int *fds, size_t max)
@@ -711,11 +832,14 @@ static int mount_new_on_ours(const struct mount_description *d, const char *targ
 }
 
 /* What needs no look at the host is mounted without detour, where only we have been. */
-static int mount_at_once(const struct mount_op *op, bool *tree_has_mounts, struct failure *failure)
+static int mount_at_once(const struct mount_run *run, const struct mount_op *op,
+                         bool *tree_has_mounts, struct failure *failure)
 {
-        const struct mount_description d = describe(op);
+        struct mount_description d = describe(op);
         int target, r;
 
+        if (run->options.shares_cgroup && streq(op->type, "cgroup2"))
+                d.attributes |= MOUNT_RDONLY;
         if (op->flags & MOUNT_OWN_TARGET && !*tree_has_mounts)
                 r = mount_new_on_ours(&d, op->target);
         else {
@@ -798,7 +922,7 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
                 return detach(op, failure);
         case MOUNT_NEW:
                 if (op->flags & MOUNT_AT_ONCE)
-                        return mount_at_once(op, tree_has_mounts, failure);
+                        return mount_at_once(run, op, tree_has_mounts, failure);
                 break;
         case MOUNT_ROOT:
         case MOUNT_OVERLAY:
@@ -827,6 +951,8 @@ static int build_inside(struct mount_run *run, struct failure *failure)
                 if (op->kind != MOUNT_NEW || op->phase != PHASE_INSIDE || op->flags & MOUNT_AT_ONCE)
                         continue;
                 run->fds[i] = build_new(op, &run->contexts[i], failure);
+                if (run->fds[i] == -EPERM && is_api(op))
+                        return MOUNT_API_REFUSED;
                 if (run->fds[i] < 0)
                         return run->fds[i];
         }
@@ -838,7 +964,7 @@ int mount_run_attach(struct mount_run *run, struct failure *failure)
         bool tree_has_mounts = false; /* the tree came with one of the API mounts in place */
         int inside = build_inside(run, failure);
 
-        if (inside < 0)
+        if (inside != 0)
                 return inside;
         for (size_t i = 0; i < run->plan->n_ops; i++) {
                 int r = attach_op(run, i, &tree_has_mounts, failure);

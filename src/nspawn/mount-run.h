@@ -30,6 +30,8 @@ struct mount_run_options {
         int notify_fd;     /* unbound AF_UNIX datagram socket; -1: none */
         int journal_fd;    /* unbound AF_UNIX stream socket; -1: none */
         bool make_targets; /* create missing mount points in the root from outside */
+        /* With its supervisor: nothing for the container to change. */
+        bool shares_cgroup;
 };
 
 struct mount_run {
@@ -57,12 +59,18 @@ int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure)
  * there is none, or not yet. */
 int mount_run_new_root(const struct mount_run *run);
 
+/* Builds proc and sysfs of PHASE_MAPPED, in the pid and network namespaces of @leader_pidfd. */
+int mount_run_map_api(struct mount_run *run, int leader_pidfd, struct failure *failure);
+
 /* The descriptors of PHASE_MAPPED in order, borrowed; and the other way round, taking them. */
 size_t mount_run_get_mapped(const struct mount_run *run, int *fds, size_t max);
 int mount_run_take_mapped(struct mount_run *run, const int *fds, size_t n);
 
+/* proc or sysfs may not be mounted from inside. */
+#define MOUNT_API_REFUSED 1
+
 /* In the container's namespaces: attaches all, in order; the working directory and root directory
- * end up at the container's root. */
+ * end up at the container's root. Returns 0, MOUNT_API_REFUSED or a negative errno. */
 int mount_run_attach(struct mount_run *run, struct failure *failure);
 
 /* The detached mount for @target, borrowed; -1 if the plan has none or it is attached already. */

@@ -325,7 +325,7 @@ static void add_mount(struct strbuf *out, const struct mount_op *op)
                 strbuf_addf(out, " context=%s", op->label);
         strbuf_addf(out, "%s%s%s", propagations[op->propagation],
                     op->depth == MOUNT_RECURSIVE ? " recursive" : "",
-                    op->phase == PHASE_MAPPED ? " id-mapped" : "");
+                    op->phase == PHASE_MAPPED && op->kind != MOUNT_NEW ? " id-mapped" : "");
         if (op->owner.is_set)
                 strbuf_addf(out, " owner %u:%u to %u:%u", op->owner.uid, op->owner.gid,
                             op->owner.shown_uid, op->owner.shown_gid);

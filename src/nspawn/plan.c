@@ -396,10 +396,12 @@ static int check_nesting(const struct plan_inputs *in, struct failure *failure)
                 return failure_set(failure, -EOPNOTSUPP,
                                    "--nesting needs a user namespace, and this kernel has none "
                                    "(CONFIG_USER_NS). Leave it out, or use another kernel.");
-        if (in->ids->map.base == 0 && in->host->root_is_the_machines)
-                return failure_set(failure, -EINVAL,
-                                   "--nesting needs ids that are not the host's own, and these "
-                                   "begin with the host's root. Use --private-users=pick.");
+        if (in->host->machines_root != ID_NOBODY &&
+            in->host->machines_root - in->ids->map.base < in->ids->map.count)
+                return failure_set(
+                        failure, -EINVAL,
+                        "--nesting needs ids that are not the host's own, and the host's "
+                        "root is one of these. Use --private-users=pick.");
         return 0;
 }
 
@@ -449,6 +451,7 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                 .ephemeral = plan->ephemeral.method,
                 .map_root = plan->ownership == OWNERSHIP_MAP ||
                             (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
+                .api_from_outside = plan->user_namespace && in->api_from_outside,
                 .uid_base = plan->idmap.base,
                 .tty_gid = tty_gid(plan),
                 .named_hierarchy = plan->named_hierarchy,
@@ -589,6 +592,7 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
         }
         *ret = plan;
         decide_scope(c, ret);
+        ret->scope.tried_before = in->api_from_outside || !in->root_is_mapped;
         return 0;
 }
 

@@ -81,6 +81,9 @@ struct plan_inputs {
         const char *machine;
         struct id128 random_uuid; /* used if neither tree nor option has one */
         struct id128 boot_id;
+        /* False until the first process was refused to mount proc or sysfs, as happens where parts of
+         * ours are hidden: then the supervisor does it, who sees what lies below. */
+        bool api_from_outside;
         bool root_is_mapped; /* with ownership auto: false once the map was refused */
 };
 

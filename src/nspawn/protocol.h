@@ -17,9 +17,11 @@
  *      MSG_GO ──────────────────────────────────────▶ drops what it may not keep
  *                                                     exec
  *      ◀────────────────────────── MSG_FAILED + text  at any time, instead of going on
+ *      ◀──────────────────────────── MSG_API_REFUSED  proc or sysfs has to be mounted from outside
  */
 enum message_type {
         MSG_NAMESPACES = 1,
         MSG_GO,
         MSG_FAILED,
+        MSG_API_REFUSED,
 };

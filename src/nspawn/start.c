@@ -12,6 +12,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "basic/sandbox.h"
 #include "nspawn/child.h"
 #include "nspawn/chown-tree.h"
 #include "nspawn/explain.h"
@@ -192,6 +193,7 @@ static int prepare_mounts(struct start *s, struct failure *failure)
                 .layer_fd = s->plan->tree->layer_fd,
                 .owner = s->plan->idmap.base,
                 .root_owner = root_owner(s->plan),
+                .shares_cgroup = s->container->scope.shares_group,
                 .make_targets = s->plan->user_namespace && config_root_is_writable(s->plan->config),
         };
         int r;
@@ -269,6 +271,13 @@ static int clone_child(struct start *s, struct failure *failure)
                            error_text(r), why);
 }
 
+int container_failed(const struct channel_message *m, struct failure *failure)
+{
+        if (m->type == MSG_API_REFUSED)
+                return START_API_REFUSED;
+        return failure_set(failure, m->error ? m->error : -EIO, "%s", m->text);
+}
+
 /* A message could not be sent: mostly because the other end is gone, and its own words come first. */
 static int hear_failure(struct container *c, int error, struct failure *failure)
 {
@@ -276,8 +285,8 @@ static int hear_failure(struct container *c, int error, struct failure *failure)
         size_t n = 0;
 
         if (channel_receive(c->channel_fd, 0, &message, NULL, 0, &n) >= 0 &&
-            message.type == MSG_FAILED)
-                return failure_set(failure, message.error, "%s", message.text);
+            (message.type == MSG_FAILED || message.type == MSG_API_REFUSED))
+                return container_failed(&message, failure);
         if (error != -EPIPE && error != -ECONNRESET)
                 return failure_set(failure, error,
                                    "Cannot tell the container's first process to go on: %s.",
@@ -289,19 +298,22 @@ static int hear_failure(struct container *c, int error, struct failure *failure)
 static int map_ids(struct start *s, struct failure *failure)
 {
         const struct container *c = s->container;
-        char path[64];
+        char path[64], hint[SANDBOX_HINT_SIZE];
         int userns_fd CLEANUP_FD = -1;
         int r = idmap_write(&s->plan->idmap, c->leader);
 
         if (r < 0)
-                return failure_set(failure, r, "Cannot write the id map 0 → %u (%u ids): %s.",
-                                   s->plan->idmap.base, s->plan->idmap.count, error_text(r));
+                return failure_set(failure, r, "Cannot write the id map 0 → %u (%u ids): %s.%s",
+                                   s->plan->idmap.base, s->plan->idmap.count, error_text(r),
+                                   r == -EPERM ? sandbox_hint(SANDBOX_IDS, hint) : "");
         (void) snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) c->leader);
         userns_fd = open(path, O_RDONLY | O_CLOEXEC);
         if (userns_fd < 0)
                 return failure_set(failure, -errno, "Cannot open the user namespace: %s.",
                                    error_text(errno));
         r = mount_run_map(&s->mounts, userns_fd, failure);
+        if (r >= 0)
+                r = mount_run_map_api(&s->mounts, c->leader_pidfd, failure);
         if (r == -EINVAL && failure->error == 0) {
                 if (s->plan->config->ownership != OWNERSHIP_MAP)
                         return START_CANNOT_MAP;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "basic/channel.h"
 #include "basic/process.h"
 #include "nspawn/console.h"
 #include "nspawn/plan.h"
@@ -34,6 +35,9 @@ struct container {
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */
 #define START_CANNOT_MAP (-EMEDIUMTYPE)
 
+/* The first process may not mount proc or sysfs, where the plan lets us do it. */
+#define START_API_REFUSED (-EMULTIHOP)
+
 /*
  * Builds everything and starts the first process, up to the point where it may go on. On failure
  * nothing is left. Returns 0, START_CANNOT_MAP, or a negative errno with a sentence.
@@ -41,7 +45,11 @@ struct container {
 int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
                     char **host_environment, struct failure *failure);
 
-/* Lets the payload run. */
+/* What the message @m of the first process, which does not go on, means: a negative errno with a
+ * sentence, or START_API_REFUSED. */
+int container_failed(const struct channel_message *m, struct failure *failure);
+
+/* Lets the payload run. May return START_API_REFUSED. */
 int container_go(struct container *c, struct failure *failure);
 
 /* Ends what still runs, and takes away all that container_start() made. Accepts an empty one. */

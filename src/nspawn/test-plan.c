@@ -17,6 +17,7 @@
 #include "basic/strv.h"
 #include "nspawn/options.h"
 #include "nspawn/plan.h"
+#include "nspawn/seccomp-groups.h"
 
 /* ---- a world written by hand ------------------------------------------------------------- */
 
@@ -164,6 +165,9 @@ static void test_capabilities(void **state)
                 { "-U", 0xfdecabff },
                 { "--private-users=identity", 0xfdecafff },
                 { "-U|--private-network", 0xfdecbfff },
+                { "-U|--nesting", 0xfdecbfff },
+                { "-U|--nesting|--private-network", 0xfdecbfff },
+                { "-U|--nesting|--drop-capability=CAP_NET_ADMIN", 0xfdecafff },
                 { "-b", 0xfdecafff },
                 { "--capability=CAP_NET_ADMIN", 0xfdecbfff },
                 { "--drop-capability=CAP_CHOWN", 0xfdecaffe },
@@ -529,6 +533,16 @@ static void has_selinux(struct world *w)
         w->host.selinux = true;
 }
 
+static void root_is_nobody(struct world *w)
+{
+        w->host.machines_root = ID_NOBODY;
+}
+
+static void root_is_a_user(struct world *w)
+{
+        w->host.machines_root = 1000;
+}
+
 static void test_refusals(void **state)
 {
         static const struct {
@@ -556,6 +570,12 @@ static void test_refusals(void **state)
                 { "-U", no_userns_and_no_ids, 0, NULL },
                 { "--time=private", NULL, -EOPNOTSUPP, "--time=private" },
                 { "-b|--time=host", NULL, 0, NULL },
+                { "--nesting|-U", NULL, 0, NULL },
+                { "--nesting|-U", root_is_a_user, 0, NULL },
+                { "--nesting|-U", no_userns_and_no_ids, -EOPNOTSUPP, "--nesting needs" },
+                { "--nesting|--private-users=identity", NULL, -EINVAL, "host's root" },
+                { "--nesting|--private-users=identity", root_is_a_user, -EINVAL, "host's root" },
+                { "--nesting|--private-users=identity", root_is_nobody, 0, NULL },
                 { "--property=MemoryMax=x", NULL, -EINVAL, "MemoryMax" },
                 { "--property=NoSuchThing=1", NULL, -EINVAL, "NoSuchThing" },
                 { "--ambient-capability=CAP_CHOWN", NULL, 0, NULL },
@@ -1195,6 +1215,46 @@ static void test_private_network(void **state)
         }
 }
 
+static void test_nesting(void **state)
+{
+        WORLD(without, "-U");
+        WORLD(with, "-U|--nesting|--system-call-filter=~ptrace");
+
+        (void) state;
+        build(&without);
+        assert_int_equal(mount_plan_find(&without.plan.mounts, "/run/host/nesting/proc"), -1);
+        assert_null(without.plan.filter.terms);
+        build(&with);
+        /* All of it is to be seen, so nothing lies on it and it can be written to. */
+        assert_int_equal(find(&with, "/run/host/nesting/proc")->attributes & MOUNT_RDONLY, 0);
+        assert_int_equal(find(&with, "/run/host/nesting/proc")->phase, PHASE_INSIDE);
+        assert_int_equal(find(&with, "/run/host/nesting/sys")->phase, PHASE_PREPARE);
+        assert_string_equal(with.plan.filter.terms[0], SECCOMP_NESTING_TERM);
+        assert_string_equal(with.plan.filter.terms[1], "~ptrace");
+        /* What a container sees without it, it sees with it. */
+        for (size_t i = 0; i < without.plan.mounts.n_ops; i++)
+                (void) find(&with, without.plan.mounts.ops[i].target);
+}
+
+static void test_api_from_outside(void **state)
+{
+        static const char *const targets[] = { "/proc", "/sys/full", "/run/host/nesting/proc",
+                                               "/run/host/nesting/sys" };
+        WORLD(w, "-U|--nesting|--private-network");
+        WORLD(plain, "");
+
+        (void) state;
+        w.inputs.api_from_outside = true;
+        build(&w);
+        for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
+                assert_int_equal(find(&w, targets[i])->phase, PHASE_MAPPED);
+        assert_true(w.plan.scope.tried_before);
+        /* Without a user namespace the first process needs nobody else. */
+        plain.inputs.api_from_outside = true;
+        build(&plain);
+        assert_int_equal(find(&plain, "/proc")->phase, PHASE_INSIDE);
+}
+
 static void test_host_network(void **state)
 {
         WORLD(w, "");
@@ -1616,6 +1676,8 @@ int main(void)
                 cmocka_unit_test(test_custom_mounts),
                 cmocka_unit_test(test_custom_mounts_on_defaults),
                 cmocka_unit_test(test_private_network),
+                cmocka_unit_test(test_nesting),
+                cmocka_unit_test(test_api_from_outside),
                 cmocka_unit_test(test_host_network),
                 cmocka_unit_test(test_api_vfs),
                 cmocka_unit_test(test_etc_binds),

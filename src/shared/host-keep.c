@@ -12,6 +12,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/parse.h"
+#include "basic/sandbox.h"
 #include "shared/host-back-end.h"
 #include "shared/names.h"
 
@@ -135,9 +136,15 @@ static char *second_name(const char *machine)
         return asprintf(&name, PAYLOAD "-%s", machine) < 0 ? NULL : name;
 }
 
+/* Sandboxes show control groups without the right to change them. */
+static bool is_refused(int error)
+{
+        return error == -EROFS || error == -EACCES || error == -EPERM;
+}
+
 static int make_payload(const struct scope_spec *spec, struct scope *scope, struct failure *failure)
 {
-        char *name CLEANUP_FREE = NULL;
+        char *name CLEANUP_FREE = NULL, hint[SANDBOX_HINT_SIZE];
         int r = try_payload(scope, PAYLOAD);
 
         if (r == -EBUSY) {
@@ -150,6 +157,16 @@ static int make_payload(const struct scope_spec *spec, struct scope *scope, stru
                                    "'%s/%s'. Stop it, or start this one "
                                    "under another name (--machine=).",
                                    spec->machine, scope->unit, name);
+        if (is_refused(r)) {
+                if (!spec->tried_before)
+                        log_warning("Cannot make a control group in '%s' (--keep-unit): %s. The "
+                                    "machine stays "
+                                    "in that of its launcher, and can only look at it.%s",
+                                    scope->unit, error_text(r),
+                                    sandbox_hint(SANDBOX_CGROUPS, hint));
+                scope->shares_group = true;
+                return 0;
+        }
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot make the payload's control group in '%s' (--keep-unit): "

@@ -129,6 +129,7 @@ static int make_step(struct scope *scope, size_t mount_length)
 static int make_scope_directory(const struct scope_spec *spec, struct scope *scope,
                                 size_t mount_length, struct failure *failure)
 {
+        char hint[SANDBOX_HINT_SIZE];
         int attempts = 0, waits = 0;
         int r = 0;
 
@@ -150,6 +151,11 @@ static int make_scope_directory(const struct scope_spec *spec, struct scope *sco
                                    "Machine '%s' is already running, or being started, in '%s'. "
                                    "Stop it, or start this one under another name (--machine=).",
                                    spec->machine, scope->unit);
+        if (r == -EROFS || r == -EACCES || r == -EPERM)
+                return failure_set(failure, r,
+                                   "Cannot make the control group '%s': %s.%s Or start without one "
+                                   "(--keep-unit).",
+                                   scope->unit, error_text(r), sandbox_hint(SANDBOX_CGROUPS, hint));
         return scope_fail_path(failure, r < 0 ? r : -EAGAIN, "make the control group", scope->unit);
 }
 

@@ -28,6 +28,7 @@ struct scope_spec {
         const char *machine; /* a valid machine name */
         const char *slice;   /* a valid slice name; NULL: "machine.slice" */
         bool keep_unit;      /* no scope: the payload's group is made below our own group */
+        bool tried_before;   /* what there is to say about the host has been said */
         bool device_policy;  /* allow only .devices; not with .keep_unit */
         uid_t owner;         /* uid and gid that get the payload's group; 0: it stays root's */
         int kill_signal;     /* systemd only: what stops the leader cleanly; 0: none */
@@ -47,6 +48,7 @@ struct scope {
         int payload_fd; /* to be born in; locked instead where .unit is not; -1: none (yet) */
         int helper_fd;  /* readable: the host wants the machine to stop (or went away); -1: none */
         int helper_pidfd;
+        bool shares_group; /* with keep_unit: there is no group for the payload alone */
         uid_t owner;
         const struct scope_spec *spec; /* borrowed from scope_create() until scope_adopt() */
 };
