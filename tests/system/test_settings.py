@@ -171,6 +171,7 @@ HOSTILE = """[Exec]
 Capability=all
 MachineID=0123456789abcdef0123456789abcdef
 PrivateUsers=1572864
+Nesting=yes
 LimitNOFILE=77:77
 SystemCallFilter=~sethostname
 SystemCallFilter=@clock @module
