@@ -17,7 +17,8 @@ SEED = int(os.environ.get("STEAD_SEED", "5"))
 STARTS = {start.name: start for start in (
     Start("plain", ("inside",)),
     Start("users", ("-U", "inside"), alone=True),
-    Start("chown", ("--private-users=1000341504", "--private-users-ownership=chown", "inside")),
+    Start("chown", ("--private-users=1000341504", "--private-users-ownership=chown", "inside"),
+          environment={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"}),
     Start("boot", ("-b",)),
     Start("options", ("--private-network", "--read-only", "--property=DevicePolicy=closed",
                       "--property=DeviceAllow=/dev/fuse rw", "--property=Description=faults",
@@ -30,8 +31,6 @@ STARTS = {start.name: start for start in (
     Start("user", ("-U", "--nesting", "--as-pid2", "--uid=guest", "--pipe", "--chdir=/home/guest",
                    "--no-new-privileges=yes", "--bind={source}:/mnt:idmap", "inside"), alone=True),
     Start("filter", ("--system-call-filter=~{denied}", "inside")),
-    Start("old", ("--private-users=1000407040", "--private-users-ownership=map", "inside"),
-          environment={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"}),
     Start("kept", ("--keep-unit", "inside"), own_group=True),
     Start("host", ("--resolv-conf=replace-host", "--timezone=copy", "--link-journal=host",
                    "--uuid=0123456789abcdef0123456789abcdef", "--bind-user=faults",
