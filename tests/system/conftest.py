@@ -186,6 +186,19 @@ def cgroup():
 
 
 @pytest.fixture
+def new_cgroup():
+    """Makes such groups: where the launcher hands controllers down, a group is good for one start."""
+    made = []
+
+    def make():
+        made.append(harness.Cgroup(f"{harness.TAG}-{next(counter)}"))
+        return made[-1]
+    yield make
+    for group in made:
+        group.remove()
+
+
+@pytest.fixture
 def notify(work):
     socket = harness.NotifySocket(work)
     yield socket

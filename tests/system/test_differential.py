@@ -283,7 +283,10 @@ def look(launcher, tree, args, group):
                  tree, *command, launcher=launcher, keep_unit=True, cgroup=group,
                  env=harness.environment(SECRET="x"))
     assert result.returncode == 0, result.stderr
-    return facts_of(result.stdout, "-a" in args, "-b" in args)
+    facts = facts_of(result.stdout, "-a" in args, "-b" in args)
+    if "-x" in args:
+        facts["copy mount / type"] = facts.pop("mount / type")
+    return facts
 
 
 VIEWS = {
@@ -314,25 +317,22 @@ VIEWS = {
     "credentials": ["--set-credential=a:x\\x41\\n", "--load-credential=b:/etc/hostname"],
     "credentials of users": ["-U", "--set-credential=a:1"],
     "suppressed sync": ["--suppress-sync=yes"],
-    "volatile": ["--volatile"],
-    "volatile state": ["--volatile=state"],
-    "volatile overlay": ["--volatile=overlay"],
-    "volatile overlay with users": ["--volatile=overlay", "-U"],
     "score, cpus, personality": ["--oom-score-adjust=321", "--cpu-affinity=0", "--personality=x86"],
-    "ambient capabilities": ["--ambient-capability=CAP_CHOWN,CAP_KILL"],
     "payload": ["--ambient-capability=CAP_NET_RAW", "--oom-score-adjust=50", "--cpu-affinity=0"],
     "files of /etc replaced": ["--resolv-conf=replace-host", "--timezone=copy"],
     "files of /etc bound": ["--resolv-conf=bind-static", "--timezone=bind", "--private-network"],
     "files of /etc deleted": ["--resolv-conf=delete", "--timezone=delete"],
     "files of /etc kept": ["--resolv-conf=off", "--timezone=off"],
+    "throw-away copy": ["-x"],
+    "throw-away copy with users": ["-x", "-U", "--read-only"],
 }
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_view(busybox, cgroup, view):
+def test_view(busybox, new_cgroup, view):
     args = VIEWS[view]
-    stock = look(harness.STOCK, busybox, args, cgroup)
-    ours = look(harness.LAUNCHER, busybox, args, cgroup)
+    stock = look(harness.STOCK, busybox, args, new_cgroup())
+    ours = look(harness.LAUNCHER, busybox, args, new_cgroup())
     views_done.add(view)
     compare(stock, ours)
 
@@ -371,16 +371,17 @@ SETTINGS_VIEWS = {
     "volatile, masked": ("[Files]\nVolatile=yes\n", ["--volatile=no"]),
     "score and cpus": ("[Exec]\nOOMScoreAdjust=321\nCPUAffinity=0\nPersonality=x86\n", []),
     "ambient capabilities": ("[Exec]\nAmbientCapability=CAP_CHOWN CAP_KILL\n", []),
+    "files of /etc": ("[Exec]\nResolvConf=off\nTimezone=delete\n", []),
     "continued": ("[Exec]\nEnvironment=A=1 \\\n# no \\\n  B=2\n\nEnvironment=C=3", []),
 }
 
 
 @pytest.mark.parametrize("view", SETTINGS_VIEWS)
-def test_settings_view(busybox, cgroup, view):
+def test_settings_view(busybox, new_cgroup, view):
     text, args = SETTINGS_VIEWS[view]
     with harness.settings_file(f"/run/systemd/nspawn/{NAME}.nspawn", text):
-        stock = look(harness.STOCK, busybox, args, cgroup)
-        ours = look(harness.LAUNCHER, busybox, args, cgroup)
+        stock = look(harness.STOCK, busybox, args, new_cgroup())
+        ours = look(harness.LAUNCHER, busybox, args, new_cgroup())
     compare(stock, ours)
 
 
@@ -421,6 +422,13 @@ CASES = [
     ["--boot", "extra", "words"], ["--no-such-option"], ["--help"], ["--version"],
     ["--notify-ready=x", "true"], ["-M", "-x-", "true"], ["--setenv=1x=3", "true"], ["-E", "A=1", "true"],
     ["--user=nosuchuser", "true"],
+    ["--volatile=x", "true"], ["--volatile", *SH, "touch /x /usr/x"], ["--volatile=state", *SH, "touch /x"],
+    ["--volatile=overlay", "--private-users=1572864", "--private-users-ownership=chown", "true"],
+    ["--resolv-conf=x", "true"], ["--timezone=x", "true"], ["--link-journal=x", "true"],
+    ["-x", "--link-journal=host", "true"], ["-x", "--template=/etc", "true"], ["--template=/etc", "true"],
+    ["-x", *SH, "touch /x; exit 4"], ["-x", "--read-only", *SH, "touch /x"],
+    ["--pivot-root=rel", "true"], ["--pivot-root=/a:/b:/c", "true"], ["--pivot-root=/no/such", "true"],
+    ["--bind-user=-x", "-U", "true"], ["--bind-user=nosuchuser", "-U", "true"], ["--bind-user=root", "-U", "true"],
     ["--set-credential=a", "true"], ["--set-credential=a:\\q", "true"], ["--set-credential=:1", "true"],
     ["--set-credential=a:1", "--set-credential=a:2", "true"], ["--load-credential=a:/no/such", "true"],
     ["--load-credential=a:b", "true"], ["--load-credential=a:/etc", "true"], ["--suppress-sync=x", "true"],
@@ -445,7 +453,7 @@ def case_name(args):
 
 
 @pytest.mark.parametrize("args", CASES, ids=case_name)
-def test_exit_status(busybox, cgroup, args):
+def test_exit_status(busybox, new_cgroup, args):
     if "--boot" in args:
         (busybox / "usr/sbin/init").unlink()
         (busybox / "usr/sbin/init").write_text("#!/bin/sh\nexit $#\n")
@@ -453,7 +461,7 @@ def test_exit_status(busybox, cgroup, args):
     status = {}
     for launcher in (harness.STOCK, harness.LAUNCHER):
         own = [] if launcher == harness.STOCK else ["--register=no"]
-        result = run(*own, "-D", busybox, *args, launcher=launcher, keep_unit=True, cgroup=cgroup)
+        result = run(*own, "-D", busybox, *args, launcher=launcher, keep_unit=True, cgroup=new_cgroup())
         status[launcher] = str(result.returncode)
     compare({case_name(args): status[harness.STOCK]}, {case_name(args): status[harness.LAUNCHER]})
 
@@ -484,7 +492,7 @@ SETTINGS_CASES = [
 
 
 @pytest.mark.parametrize("case", SETTINGS_CASES, ids=lambda case: case.encode(errors="replace").decode())
-def test_settings_status(busybox, cgroup, case):
+def test_settings_status(busybox, new_cgroup, case):
     lines, _, words = case.partition("-- ")
     runs_by_itself = "Parameters=" in lines and not words
     args = words.split() if words else [] if runs_by_itself else ["true"]
@@ -495,7 +503,7 @@ def test_settings_status(busybox, cgroup, case):
         with harness.settings_file(path, "") as file:
             file.write_bytes(lines.replace("|", "\n").encode(errors="surrogateescape") + b"\n")
             result = run(*own, "-M", NAME, "-D", busybox, *args, launcher=launcher, keep_unit=True,
-                         cgroup=cgroup)
+                         cgroup=new_cgroup())
         status[launcher] = str(result.returncode)
     name = "exit settings " + case
     compare({name: status[harness.STOCK]}, {name: status[harness.LAUNCHER]})
