@@ -259,6 +259,21 @@ def check_compatibility(rows):
         yield from compare_states(what, documented, known)
 
 
+def check_features(rows):
+    """Rows of features.md that are built, or planned, name options that are. "…" goes on with a row."""
+    later = {f"--{row.name}" if row.name else f"-{row.letter}" for row in rows if planned(row)}
+    known = {f"--{row.name}" if row.name else f"-{row.letter}" for row in rows}
+    for line in (TOP / "docs/features.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) < 3 or cells[0].startswith("…"):
+            continue
+        for option in re.findall(r"`(--?[A-Za-z0-9][a-z0-9-]*)\b[^`…]*`", cells[2]):
+            if option not in known:
+                yield f"features.md: there is no option '{option}'"
+            elif cells[1].startswith(("built", "planned")) and (option in later) == cells[1].startswith("built"):
+                yield f"features.md: '{cells[0]}' is said to be {cells[1]}, and {option} is not"
+
+
 def check_environment(_rows):
     """What the sources read has a row, and what has a row that says so is read."""
     read = set()

@@ -70,6 +70,7 @@ LOOK = ("id -u; cat /proc/self/uid_map; grep -c ' /proc/sys proc ro' /proc/mount
         "mknod /tmp/x c 1 3 2>/dev/null || echo no")
 
 
+@harness.covers("effect", "--nesting")
 @pytest.mark.smoke
 @NETWORKS
 def test_three_levels_without_more(nest, network):
