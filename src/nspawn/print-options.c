@@ -75,6 +75,7 @@ static const struct {
         { "port", "tcp: udp:" },
         { "rlimit", "<help=>" },
         { "personality", "<help>" },
+        { "restrict-address-families", "<help>" },
         { "resolv-conf", "off copy-host copy-static copy-uplink copy-stub replace-host "
                          "replace-static replace-uplink replace-stub bind-host bind-static "
                          "bind-uplink bind-stub delete auto" },
