@@ -360,6 +360,46 @@ static void test_families(void **state)
         }
 }
 
+/* All families but one, however far the program has to jump for them. */
+static void test_many_families(void **state)
+{
+        (void) state;
+        for (size_t but = 0; family_name(but); but++) {
+                unsigned one = (unsigned) family_from_name(family_name(but));
+
+                for (int deny = 0; deny < 2; deny++) {
+                        struct seccomp_program p CLEANUP_SECCOMP_PROGRAM = SECCOMP_PROGRAM_NULL;
+                        struct seccomp_build_input input = {
+                                .native = SCMP_ARCH_X86_64,
+                                .retained_caps = SECCOMP_DEFAULT_CAPS,
+                                .suppress_sync = true,
+                        };
+                        char word[32];
+
+                        for (size_t i = 0; family_name(i); i++) {
+                                (void) snprintf(word, sizeof(word), "%s%s", deny ? "~" : "",
+                                                family_name(i));
+                                if (family_from_name(family_name(i)) != (int) one)
+                                        assert_int_equal(family_set_add(&input.families, word), 0);
+                        }
+                        build_input(&input, &p);
+                        for (unsigned family = 0; family < FAMILIES_MAX; family++) {
+                                bool named = family != one && (deny ? input.families.denied
+                                                                    : input.families.allowed) >>
+                                                                              family &
+                                                                      1;
+                                uint32_t expected =
+                                        named != (deny == 1) ? ALLOW : REFUSE(EAFNOSUPPORT);
+
+                                if (ask(&p, SCMP_ARCH_X86, 359, family, 0) != expected ||
+                                    ask(&p, SCMP_ARCH_X86_64, 41, family, 0) != expected)
+                                        fail_msg("but %s, %d: family %u", family_name(but), deny,
+                                                 family);
+                        }
+                }
+        }
+}
+
 /* A denied socket() stays denied, with its own error. */
 static void test_families_and_terms(void **state)
 {
@@ -776,6 +816,7 @@ int main(void)
                 cmocka_unit_test(test_single_calls),
                 cmocka_unit_test(test_suppress_sync),
                 cmocka_unit_test(test_families),
+                cmocka_unit_test(test_many_families),
                 cmocka_unit_test(test_families_and_terms),
                 cmocka_unit_test(test_family_names),
                 cmocka_unit_test(test_all_numbers),

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -188,6 +189,23 @@ def test_credential_from_a_pipe(shared_busybox):
                  args=[f"--load-credential=a:/dev/fd/{reader}"])
     os.close(reader)
     assert out == "from a pipe"
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("args", [[], ["-U"]], ids=str)
+def test_systemd_takes_credentials(shared_debian12, args):
+    """The guest's own systemd finds them, thinks that they are kept well, and acts on them."""
+    process = harness.start("-b", "--volatile=overlay", *args, "-D", shared_debian12,
+                            "--set-credential=tmpfiles.extra:f /run/made 0644 root root - yes")
+    try:
+        leader = harness.leader_of(process.pid)
+        harness.wait_until(lambda: os.path.exists(f"/proc/{leader}/root/run/made"),
+                           what="the file that the credential asks for")
+        listed = subprocess.run(["nsenter", "-t", str(leader), "-a", "systemd-creds", "--system", "list"],
+                                text=True, capture_output=True, check=True).stdout
+        assert re.search(r"^tmpfiles.extra +secure +32B", listed, re.M)
+    finally:
+        harness.stop(process)
 
 
 @pytest.mark.ours
