@@ -282,8 +282,8 @@ static void warn_if_hidden(const struct journal_plan *plan, int inside)
                 entry = readdir(d);
         while (entry && (streq(entry->d_name, ".") || streq(entry->d_name, "..")));
         if (entry)
-                log_warning("'%s' in the container is not empty; what is in it is hidden by the "
-                            "host's folder.",
+                log_warning("'%s' in the container is not empty, ignoring: the host's folder hides "
+                            "what is in it.",
                             plan->path);
         (void) closedir(d);
 }
@@ -318,7 +318,8 @@ int journal_plan_run(const struct journal_plan *plan, const struct tree_facts *t
         int r;
 
         if (plan->left_out)
-                log_warning("The journal is not linked at '%s': %s.", plan->path, plan->left_out);
+                log_warning("Cannot link the journal at '%s', ignoring: %s.", plan->path,
+                            plan->left_out);
         if (plan->way == JOURNAL_OFF)
                 return 0;
         r = plan->way == JOURNAL_OF_GUEST ? link_to_guest(plan, tree, writable, owner)
@@ -331,6 +332,6 @@ int journal_plan_run(const struct journal_plan *plan, const struct tree_facts *t
                                    "Cannot link the journal at '%s' (--link-journal=): %s. Use "
                                    "--link-journal=no.",
                                    plan->path, why);
-        log_warning("The journal is not linked at '%s': %s.", plan->path, why);
+        log_warning("Cannot link the journal at '%s', ignoring: %s.", plan->path, why);
         return 0;
 }

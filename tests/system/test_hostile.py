@@ -198,6 +198,9 @@ def device(kind, number):
     return lambda path, _canary, _name: os.mknod(path, kind | 0o666, number)
 
 
+# The machine's, where a journal is linked.
+ID = "0123456789abcdef0123456789abcdef"
+
 # How a place is made hostile: (path, canary, name that the canary has for such a place).
 KINDS = {
     "nothing": lambda path, canary, name: None,
@@ -233,6 +236,7 @@ PLACES = {
     "/proc/self": "self", "/sys/fs": "", "/etc/resolv.conf": "resolv.conf",
     "/etc/localtime": "localtime", "/etc/machine-id": "machine-id", "/etc/os-release": "os-release",
     "/usr/lib/os-release": "os-release", "/etc/passwd": "passwd", "/etc/group": "group",
+    "/var/log": "", "/var/log/journal": "", f"/var/log/journal/{ID}": "",
     "/etc/hostname": "hostname", "/etc/target": "target", "/usr/lib/systemd/systemd": "systemd",
     "/sbin/init": "init", "/usr/bin/busybox": "prog", "/usr/bin/sh": "busybox", "/busybox": "busybox",
 }
@@ -245,6 +249,12 @@ def host_with(script):
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
             "mkdir {folder}/etc && cp /etc/passwd /etc/group /etc/os-release {folder}/etc && " + script +
             ' && mount --bind {folder}/etc /etc && exec "$@"', "sh"]
+
+
+def host_with_journals():
+    """The launcher on a host with a journal of its own."""
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+            'mkdir -p {folder}/log/journal && mount --bind {folder}/log /var/log && exec "$@"', "sh"]
 
 
 # Options before the command; the command, or None for the probe; input; what the launcher is run by.
@@ -269,6 +279,10 @@ MODES = {
         "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
     "host with files, read-only": (["--read-only"], "probe", host_with(
         "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
+    "journal of the guest": ([f"--uuid={ID}", "--link-journal=guest"], "probe", host_with_journals()),
+    "journal of the host": (["-U", f"--uuid={ID}", "--link-journal=host"], "probe",
+                            host_with_journals()),
+    "journal, if possible": ([f"--uuid={ID}", "-j", "--read-only"], "probe", host_with_journals()),
     "host, replacing": (["--resolv-conf=replace-host", "--timezone=copy"], "probe", host_with(
         "echo a >{folder}/etc/localtime && echo a >{folder}/etc/resolv.conf")),
     "host, binding": (["--resolv-conf=bind-host", "--timezone=bind"], "probe", host_with(
@@ -338,7 +352,7 @@ MISDIRECTED = ("link to the root", "link to the API")
 def judge(case, result, what, place):
     # Our messages are sentences; those of busybox are not.
     errors = [line for line in lines_of(result.stderr)
-              if line.endswith(".") and ", ignoring" not in line]
+              if line.endswith(".") and ", ignoring" not in line and ", going on without" not in line]
     assert SECRET not in result.stdout + result.stderr, what
     # The fourth field is what of its file system is mounted.
     for line in result.stdout.splitlines():
@@ -392,7 +406,7 @@ def try_tree(work, place, kind, mode):
         result = case.start(mode, place)
         answer = judge(case, result, what, place)
         case.canary.assert_unharmed(what)
-        beside = sorted(set(os.listdir(case.folder)) - {"canary", "gift", "etc", case.tree.name})
+        beside = sorted(set(os.listdir(case.folder)) - {"canary", "gift", "etc", "log", case.tree.name})
         assert not beside, f"{what}: {beside}"
         assert os.listdir(case.folder / "gift") == ["file"], what
         return answer
