@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <shadow.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -134,39 +133,77 @@ static bool is_hash(const char *password)
                !streq(password, "x") && utf8_is_valid(password);
 }
 
-static int take_password(const char *text, size_t size, struct bound_user *user)
+/*
+ * All by hand: the stream and the buffers of fgetspent(3) would leave everybody's passwords behind in
+ * our memory, of which the small init (--as-pid2) has a copy that the container's root can read.
+ */
+static int take_password(const char *text, struct bound_user *user)
 {
-        FILE *f = size > 0 ? fmemopen((void *) text, size, "r") : NULL;
-        const struct spwd *s;
-        int r = -ESRCH;
+        size_t n = strlen(user->name);
 
-        if (!f)
-                return size > 0 ? -ENOMEM : -ESRCH;
-        while (r == -ESRCH && (s = fgetspent(f))) {
-                if (!streq(s->sp_namp, user->name))
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+                char *password;
+
+                line += *line == '\n';
+                if (strncmp(line, user->name, n) != 0 || line[n] != ':')
                         continue;
-                user->password = is_hash(s->sp_pwdp) ? strdup(s->sp_pwdp) : NULL;
-                r = is_hash(s->sp_pwdp) && !user->password ? -ENOMEM : 0;
+                line += n + 1;
+                password = strndup(line, strcspn(line, ":\n"));
+                if (!password)
+                        return -ENOMEM;
+                if (is_hash(password))
+                        user->password = password;
+                else
+                        secret_free(password);
+                return 0;
         }
-        (void) fclose(f);
-        return r;
+        return -ESRCH;
+}
+
+/* In one buffer that never grows, for the same reason. secret_free() the result. */
+static int read_secrets(const char *path, char **ret)
+{
+        int fd CLEANUP_FD = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct stat st;
+        char *text;
+        size_t n = 0;
+        ssize_t got = 1;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size < 0 || st.st_size > (off_t) DATABASE_MAX)
+                return -EFBIG;
+        text = calloc(1, (size_t) st.st_size + 1);
+        if (!text)
+                return -ENOMEM;
+        while (got != 0 && n < (size_t) st.st_size) {
+                got = read(fd, text + n, (size_t) st.st_size - n);
+                if (got < 0 && errno != EINTR) {
+                        int r = -errno;
+
+                        secret_free(text);
+                        return r;
+                }
+                n += got > 0 ? (size_t) got : 0;
+        }
+        *ret = text;
+        return 0;
 }
 
 /* Who may not read it, and has no container started either, does without. */
 static int find_password(struct bound_user *user)
 {
         char *text = NULL;
-        size_t size = 0;
-        int r = read_file_at(AT_FDCWD, "/etc/shadow", DATABASE_MAX, &text, &size);
+        int r = read_secrets("/etc/shadow", &text);
 
         if (r >= 0)
-                r = take_password(text, size, user);
+                r = take_password(text, user);
         secret_free(text);
         text = NULL;
         if (r == -ESRCH || r == -ENOENT) {
-                r = ask_getent("shadow", user->name, &text, &size);
+                r = ask_getent("shadow", user->name, &text, NULL);
                 if (r >= 0)
-                        r = take_password(text, size, user);
+                        r = take_password(text, user);
                 secret_free(text);
         }
         return r == -ESRCH || r == -ENOENT || (r == -EACCES && geteuid() != 0) ? 0 : r;
