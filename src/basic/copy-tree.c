@@ -422,10 +422,34 @@ static int copy_entries(struct copy *c, int from_dir, int to, unsigned depth)
         return r;
 }
 
+/* Until all is in it, nobody else may look into the copy, or put something else in a file's place. */
+static int check_is_ours(int fd, struct stat *ret)
+{
+        if (fstat(fd, ret) < 0)
+                return -errno;
+        return ret->st_uid == geteuid() && (ret->st_mode & 077) == 0 ? 0 : -EEXIST;
+}
+
+static int begin_root(struct copy *c, int fd)
+{
+        struct stat st;
+        int r = check_is_ours(fd, &st);
+
+        if (r < 0)
+                return r;
+        /* What the folder gives to all that is made in it is not the source's. */
+        (void) fremovexattr(fd, "system.posix_acl_default");
+        (void) fremovexattr(fd, "system.posix_acl_access");
+        c->root_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        c->root_device = st.st_dev;
+        c->root_inode = st.st_ino;
+        return c->root_fd < 0 ? -errno : 0;
+}
+
 static int copy_directory(struct copy *c, int place, int to_dir, const char *name, unsigned depth)
 {
         int to CLEANUP_FD = -1;
-        struct stat st;
+        int r = 0;
 
         if (depth > MAX_DEPTH)
                 return -ELOOP;
@@ -434,17 +458,9 @@ static int copy_directory(struct copy *c, int place, int to_dir, const char *nam
         to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (to < 0)
                 return -errno;
-        if (depth == 0) {
-                c->root_fd = to;
-                /* What the folder gives to all that is made in it is not the source's. */
-                (void) fremovexattr(to, "system.posix_acl_default");
-                (void) fremovexattr(to, "system.posix_acl_access");
-                if (fstat(to, &st) < 0)
-                        return -errno;
-                c->root_device = st.st_dev;
-                c->root_inode = st.st_ino;
-        }
-        return copy_entries(c, place, to, depth);
+        if (depth == 0)
+                r = begin_root(c, to);
+        return r < 0 ? r : copy_entries(c, place, to, depth);
 }
 
 int copy_tree(int source_fd, int parent_fd, const char *name, const struct copy_options *options,
@@ -452,15 +468,13 @@ int copy_tree(int source_fd, int parent_fd, const char *name, const struct copy_
 {
         struct copy c = { .options = options, .failure = failure, .root_fd = -1 };
         struct stat st = { .st_mode = 0 };
-        int to CLEANUP_FD = -1;
         int r = look_at(source_fd, &st, &c.mount_id);
 
         if (r >= 0)
                 r = copy_directory(&c, source_fd, parent_fd, name, 0);
-        if (r >= 0) {
-                to = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-                r = to < 0 ? -errno : copy_metadata(source_fd, to, &st);
-        }
+        if (r >= 0)
+                r = copy_metadata(source_fd, c.root_fd, &st);
         links_done(&c);
+        (void) fd_close(c.root_fd);
         return r < 0 ? copy_failed(&c, r, "copy") : 0;
 }

@@ -462,6 +462,21 @@ def test_no_password_that_fits_is_no_password(busybox, host, password):
     assert "privileged" not in out
 
 
+MEMORY = """while read range mode rest; do case $mode in rw*)
+from=$((0x${range%-*} / 4096)) to=$((0x${range#*-} / 4096))
+dd if=/proc/1/mem bs=4096 skip=$from count=$((to - from)) 2>/dev/null ;; esac; done </proc/1/maps |
+grep -a -o 'HASH-of-[a-z][a-z]*' | sort -u"""
+
+
+@pytest.mark.ours
+def test_passwords_of_others_are_not_in_the_small_init(busybox, host):
+    """Without a user namespace the container's root may read the memory of its process 1."""
+    for name in ("before", "dora", "after"):
+        host.add(name=name, password=f"$6$salt$HASH-of-{name}")
+    out = output_of(host.run("--as-pid2", "--bind-user=dora", "-D", busybox, "sh", "-c", MEMORY))
+    assert lines_of(out) == ["HASH-of-dora"], out
+
+
 @harness.covers("effect", "--bind-user", "--bind-user-shell", "--bind-user-group")
 @pytest.mark.ours
 @pytest.mark.parametrize("shell, expected", [("no", None), ("yes", "/bin/ash"), ("1", "/bin/ash"),
