@@ -35,6 +35,7 @@ basic_tests = \
 	src/basic/test-bpf-device \
 	src/basic/test-basic \
 	src/basic/test-env-file \
+	src/basic/test-trees \
 	src/basic/test-overlay-root
 check_PROGRAMS += $(basic_tests)
 TESTS += $(basic_tests)
@@ -44,6 +45,9 @@ src_basic_test_bpf_device_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 src_basic_test_basic_SOURCES = %D%/test-basic.c
 src_basic_test_basic_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_basic_test_basic_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
+src_basic_test_trees_SOURCES = %D%/test-trees.c
+src_basic_test_trees_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_basic_test_trees_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)
 src_basic_test_env_file_SOURCES = %D%/test-env-file.c
 src_basic_test_env_file_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_basic_test_env_file_LDADD = src/basic/libbasic.a $(CMOCKA_LIBS)

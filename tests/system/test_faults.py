@@ -32,6 +32,8 @@ STARTS = {start.name: start for start in (
                    "--no-new-privileges=yes", "--bind={source}:/mnt:idmap", "inside"), alone=True),
     Start("filter", ("--system-call-filter=~{denied}", "inside")),
     Start("kept", ("--keep-unit", "inside"), own_group=True),
+    Start("ephemeral", ("--ephemeral", "-U", "inside"), alone=True),
+    Start("volatile", ("--volatile=yes", "inside")),
     Start("host", ("--resolv-conf=replace-host", "--timezone=copy", "--link-journal=host",
                    "--uuid=0123456789abcdef0123456789abcdef", "--bind-user=faults",
                    "--bind-user-shell=yes", "--bind-user-group=users", "inside"), own_host=True),
