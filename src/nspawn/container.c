@@ -651,12 +651,11 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
 /* The tree's file system cannot be mapped: what else is allowed changes the tree on disk. */
 static int leave_mapping(struct run *run, struct failure *failure)
 {
-        if (run->plan.ephemeral.method == EPHEMERAL_OVERLAY)
+        if (run->tree.layer_fd >= 0)
                 return failure_set(failure, -EOPNOTSUPP,
-                                   "The file system of '%s' does not support id-mapped mounts, so "
-                                   "no layer can be put over it with -U. Use "
-                                   "--ephemeral-method=copy.",
-                                   run->tree.path);
+                                   "Cannot put a layer over '%s' with -U: its file system does not "
+                                   "support id-mapped mounts (%s). Use --ephemeral-method=copy.",
+                                   run->tree.path, error_text(-EINVAL));
         if (config_tree_is_read_only(run->config))
                 return failure_set(failure, -EOPNOTSUPP,
                                    "The file system of '%s' does not support id-mapped mounts, and "

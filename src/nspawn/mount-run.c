@@ -361,10 +361,10 @@ static int build_overlay(const struct mount_run *run, const struct mount_op *op,
         fd = mount_new_overlay(&d, &context, words, sizeof(words));
         if (fd == -ENODEV)
                 return failure_set(failure, fd,
-                                   "Cannot put a layer over '%s' (%s): this kernel has no "
+                                   "Cannot put a layer over '%s' (%s): %s. This kernel has no "
                                    "overlay file system (CONFIG_OVERLAY_FS). Load its module, or "
                                    "use another way to keep the tree as it is.",
-                                   op->source, op->why);
+                                   op->source, op->why, error_text(fd));
         return fd < 0 ? mount_failed(op, fd, words, failure) : fd;
 }
 
@@ -534,11 +534,15 @@ static int map_overlay(struct mount_run *run, size_t i, int userns_fd, struct fa
 {
         const struct mount_op *op = &run->plan->ops[i];
         int lower CLEANUP_FD = mount_copy(run->options.root_fd, "", MOUNT_ONE);
+        int r;
 
         if (lower < 0)
                 return mount_failed(op, lower, NULL, failure);
-        if (mount_set_idmap(lower, userns_fd, MOUNT_ONE) < 0)
-                return -EINVAL;
+        r = mount_set_idmap(lower, userns_fd, MOUNT_ONE);
+        if (r == -EINVAL)
+                return r;
+        if (r < 0)
+                return mount_failed(op, r, "its ids cannot be mapped", failure);
         run->fds[i] = build_overlay(run, op, lower, failure);
         return run->fds[i] < 0 ? run->fds[i] : 0;
 }

@@ -51,7 +51,7 @@ char *ephemeral_machine_name(const char *name, const char *suffix)
 /* ---- facts ------------------------------------------------------------------------------- */
 
 /* File systems that an overlay cannot keep its layer in (the kernel's filesystems/overlayfs). */
-static const char *why_not_upper(int folder_fd)
+static const char *why_not_upper(const struct statfs *fs)
 {
         static const struct {
                 unsigned magic;
@@ -68,34 +68,30 @@ static const char *why_not_upper(int folder_fd)
                 { EXFAT_SUPER_MAGIC, "a layer cannot be kept on FAT" },
                 { ECRYPTFS_SUPER_MAGIC, "a layer cannot be kept on ecryptfs" },
         };
-        struct statfs fs;
-
-        if (fstatfs(folder_fd, &fs) < 0)
-                return "its file system cannot be looked at";
-        if ((unsigned long) fs.f_flags & ST_RDONLY)
+        if ((unsigned long) fs->f_flags & ST_RDONLY)
                 return "the place for a layer is read-only";
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if ((unsigned) fs.f_type == rows[i].magic)
+                if ((unsigned) fs->f_type == rows[i].magic)
                         return rows[i].why;
         return NULL;
 }
 
-static bool can_share_blocks(int folder_fd)
+static bool can_share_blocks(const struct statfs *fs)
 {
-        struct statfs fs;
-
-        return fstatfs(folder_fd, &fs) >= 0 &&
-               ((unsigned) fs.f_type == BTRFS_SUPER_MAGIC ||
-                (unsigned) fs.f_type == XFS_SUPER_MAGIC || (unsigned) fs.f_type == 0xca451a4eU);
+        return (unsigned) fs->f_type == BTRFS_SUPER_MAGIC ||
+               (unsigned) fs->f_type == XFS_SUPER_MAGIC ||
+               (unsigned) fs->f_type == 0xca451a4eU; /* bcachefs */
 }
 
-/* Whether two directories are in one mount. */
-static bool in_one_mount(int a, int b)
+/* Whether two directories are in one mount: 1, 0 or a negative errno. */
+static int in_one_mount(int a, int b)
 {
         struct statx x, y;
 
-        return statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) >= 0 &&
-               statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID, &y) >= 0 && x.stx_mnt_id == y.stx_mnt_id;
+        if (statx(a, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) < 0 ||
+            statx(b, "", AT_EMPTY_PATH, STATX_MNT_ID, &y) < 0)
+                return -errno;
+        return x.stx_mnt_id == y.stx_mnt_id;
 }
 
 /* Open for reading, as the calls of btrfs want it. */
@@ -135,17 +131,27 @@ static enum ephemeral_place choose_place(const struct container_config *c,
 int ephemeral_facts_read(const struct container_config *c, const struct tree_facts *tree,
                          struct ephemeral_facts *ret, struct failure *failure)
 {
-        int is_subvolume = btrfs_is_subvolume(tree->fd);
+        int is_subvolume = btrfs_is_subvolume(tree->fd), in_mount = 0;
         enum ephemeral_place place = choose_place(c, tree, is_subvolume > 0);
         int folder_fd CLEANUP_FD = open_place(c, tree, place, failure);
+        struct statfs fs = { .f_type = 0 };
+        int r = is_subvolume;
 
         if (folder_fd < 0)
                 return folder_fd;
+        if (r >= 0)
+                r = in_mount = in_one_mount(tree->fd, folder_fd);
+        if (r >= 0 && fstatfs(folder_fd, &fs) < 0)
+                r = -errno;
+        if (r < 0)
+                return failure_set(failure, r,
+                                   "Cannot look at the place for a throw-away version of '%s': %s.",
+                                   tree->path, error_text(r));
         *ret = (struct ephemeral_facts){
                 .is_subvolume = is_subvolume > 0,
-                .place_has_mount = in_one_mount(tree->fd, folder_fd),
-                .place_shares = can_share_blocks(folder_fd),
-                .not_upper = why_not_upper(folder_fd),
+                .place_has_mount = in_mount > 0,
+                .place_shares = can_share_blocks(&fs),
+                .not_upper = why_not_upper(&fs),
                 .place = place,
         };
         return 0;
@@ -181,8 +187,9 @@ static int passing_tree_begin(struct passing_tree *p, int take_fd, const char *f
                         break;
                 }
                 r = lock_name(p->folder_fd, p->name, &p->lock);
-                if (r >= 0 && fstatat(p->folder_fd, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0) {
-                        lock_file_release(&p->lock);
+                if (r >= 0 && (fstatat(p->folder_fd, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 ||
+                               errno != ENOENT)) {
+                        lock_file_release(&p->lock); /* somebody's, without a lock of ours */
                         r = -EBUSY;
                 }
                 if (r != -EBUSY)
@@ -552,14 +559,22 @@ int leftovers_remove(int folder_fd, const char *folder, const char *base, const 
                 return failure_set(failure, r, "Cannot look into the directory '%s': %s.", folder,
                                    error_text(r));
         }
-        for (const struct dirent *e = readdir(d); e && r >= 0; e = readdir(d)) {
-                const char *digits = leftover_suffix(e->d_name, base);
+        while (r >= 0) {
+                const struct dirent *e;
+                const char *digits;
 
-                if (!digits)
-                        continue;
-                r = remove_leftover(folder_fd, folder, base, digits, machine, failure);
+                errno = 0;
+                e = readdir(d);
+                if (!e) {
+                        r = -errno;
+                        break;
+                }
+                digits = leftover_suffix(e->d_name, base);
+                r = digits ? remove_leftover(folder_fd, folder, base, digits, machine, failure) : 0;
                 n += r > 0;
         }
         (void) closedir(d);
-        return r < 0 ? r : n;
+        return r < 0 ? failure_set(failure, r, "Cannot look into the directory '%s': %s.", folder,
+                                   error_text(r))
+                     : n;
 }

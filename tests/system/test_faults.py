@@ -85,7 +85,9 @@ TOLERATED = (
     Tolerated("supervisor", "clock_nanosleep", ANY, "the lock is asked for again",
               seldom=True),
     Tolerated("supervisor", "openat|read|lseek|newfstatat", '.*/etc/(nsswitch.conf|passwd|group).*',
-              "a range that cannot be looked up is taken for used", start="users?"),
+              "a range that cannot be looked up is taken for used", start="users?|ephemeral"),
+    Tolerated("supervisor", "fsconfig", ".*", "an older way to name the layers is tried", errors="EINVAL|EBADF",
+              start="ephemeral", differs="/ / .* overlay .*"),
     # The control group of a kept unit
     Tolerated("supervisor", "openat|read|faccessat2", ".*/cgroup/.*", "it stays as it is",
               start="kept"),
