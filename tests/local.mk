@@ -26,6 +26,7 @@ EXTRA_DIST += \
 	%D%/system/test_faults.py \
 	%D%/system/test_integration.py \
 	%D%/system/test_limits.py \
+	%D%/system/test_mounts.py \
 	%D%/system/test_nesting.py \
 	%D%/system/test_old_guests.py \
 	%D%/system/test_options.py \
@@ -82,12 +83,15 @@ EXTRA_DIST += \
 	%D%/plan/limits.args %D%/plan/limits.expected \
 	%D%/plan/nesting.args %D%/plan/nesting.expected \
 	%D%/plan/no-os-tree.args %D%/plan/no-os-tree.expected \
+	%D%/plan/overlays.args %D%/plan/overlays.expected \
 	%D%/plan/payload.args %D%/plan/payload.expected \
 	%D%/plan/etc-files.args %D%/plan/etc-files.expected \
 	%D%/plan/pivot-root.args %D%/plan/pivot-root.expected \
 	%D%/plan/read-only.args %D%/plan/read-only.expected \
 	%D%/plan/refused.args %D%/plan/refused.expected \
 	%D%/plan/resources.args %D%/plan/resources.expected %D%/plan/resources.nspawn \
+	%D%/plan/root-overlay.args %D%/plan/root-overlay.expected \
+	%D%/plan/root-tmpfs.args %D%/plan/root-tmpfs.expected \
 	%D%/plan/scope.args %D%/plan/scope.expected \
 	%D%/plan/settings.args %D%/plan/settings.expected %D%/plan/settings.nspawn \
 	%D%/plan/settings-bad.args %D%/plan/settings-bad.expected %D%/plan/settings-bad.nspawn \

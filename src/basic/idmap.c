@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "basic/fd.h"
@@ -148,9 +149,9 @@ static _Noreturn void wait_inside(int read_fd, int write_fd)
         _exit(EXIT_SUCCESS);
 }
 
-int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t shown_gid)
+int idmap_namespace_new(const char *uid_lines, const char *gid_lines)
 {
-        char uid_map[64], gid_map[64], path[64];
+        char path[64];
         int pipe_fds[2], pidfd = -1, fd = -1, r;
         struct process_end end;
         pid_t pid;
@@ -162,11 +163,8 @@ int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t show
                 wait_inside(pipe_fds[0], pipe_fds[1]);
         (void) fd_close(pipe_fds[0]);
         r = MIN_OF(pid, 0);
-        if (r >= 0) {
-                (void) snprintf(uid_map, sizeof(uid_map), "%u %u 1\n", uid, shown_uid);
-                (void) snprintf(gid_map, sizeof(gid_map), "%u %u 1\n", gid, shown_gid);
-                r = write_maps(pid, uid_map, gid_map);
-        }
+        if (r >= 0)
+                r = write_maps(pid, uid_lines, gid_lines);
         if (r >= 0) {
                 (void) snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) pid);
                 fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -183,4 +181,13 @@ int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t show
                 }
         }
         return r;
+}
+
+int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t shown_gid)
+{
+        char uid_map[64], gid_map[64];
+
+        (void) snprintf(uid_map, sizeof(uid_map), "%u %u 1\n", uid, shown_uid);
+        (void) snprintf(gid_map, sizeof(gid_map), "%u %u 1\n", gid, shown_gid);
+        return idmap_namespace_new(uid_map, gid_map);
 }

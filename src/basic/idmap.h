@@ -50,3 +50,9 @@ int idmap_open_one(uint32_t uid, uint32_t gid, uint32_t shown_uid, uint32_t show
 
 /* Writes uid_map and gid_map of @pid, by its open /proc directory. */
 int idmap_write(const struct idmap *map, pid_t pid);
+
+/*
+ * A user namespace that only stands for a map, for mount_set_idmap(): ids on disk are "inside", those
+ * shown are "outside". Lines as in /proc/PID/uid_map. Returns its descriptor, or a negative errno.
+ */
+int idmap_namespace_new(const char *uid_lines, const char *gid_lines);

@@ -20,9 +20,11 @@ void config_init(struct container_config *c)
         };
 }
 
-static void custom_mount_done(struct custom_mount *m)
+void custom_mount_done(struct custom_mount *m)
 {
-        free(m->source);
+        for (size_t i = 0; i < m->n_sources; i++)
+                free(m->sources[i].path);
+        free(m->sources);
         free(m->destination);
         free(m->options);
         free(m->origin);
@@ -145,6 +147,10 @@ bool config_tree_is_read_only(const struct container_config *c)
 
 bool config_root_is_writable(const struct container_config *c)
 {
+        const struct custom_mount *root = config_root_mount(c);
+
+        if (root)
+                return !root->read_only;
         if (c->volatile_mode == VOLATILE_YES || c->volatile_mode == VOLATILE_OVERLAY)
                 return true;
         return !config_tree_is_read_only(c);
@@ -224,13 +230,52 @@ int limit_from_name(const char *name)
         return -EINVAL;
 }
 
-/* Mounts that replace the root directory need a root that nothing else wants to change. */
+const struct custom_mount *config_root_mount(const struct container_config *c)
+{
+        for (size_t i = c->n_custom_mounts; i > 0; i--)
+                if (streq(c->custom_mounts[i - 1].destination, "/"))
+                        return &c->custom_mounts[i - 1];
+        return NULL;
+}
+
+/* A mount in the place of the root directory: nothing may want to change the owners of its files. */
+static int validate_root_mount(const struct container_config *c, const struct custom_mount *m,
+                               struct failure *failure)
+{
+        if (m->type == CUSTOM_INACCESSIBLE)
+                return failure_set(failure, -EINVAL,
+                                   "%s hides the whole container. Give the path of what is to be "
+                                   "hidden in it.",
+                                   m->origin);
+        if (c->volatile_mode != VOLATILE_NO || c->ephemeral)
+                return failure_set(failure, -EINVAL,
+                                   "%s and %s both make a root directory. Leave one of them out.",
+                                   m->origin, c->ephemeral ? "--ephemeral" : "--volatile=");
+        if (c->userns_mode == USERNS_NO)
+                return 0;
+        if (c->ownership != OWNERSHIP_OFF &&
+            (c->ownership != OWNERSHIP_DEFAULT || c->userns_mode == USERNS_PICK))
+                return failure_set(failure, -EINVAL,
+                                   "%s mounts over the root directory, which cannot be "
+                                   "combined with --private-users-ownership=%s. Use "
+                                   "--private-users-ownership=off.",
+                                   m->origin,
+                                   ownership_name(c->ownership == OWNERSHIP_DEFAULT
+                                                          ? OWNERSHIP_AUTO
+                                                          : c->ownership));
+        if (c->userns_mode == USERNS_PICK || c->userns_mode == USERNS_FROM_ROOT)
+                return failure_set(failure, -EINVAL,
+                                   "%s mounts over the root directory, whose owner cannot tell "
+                                   "the range of ids then. Use --private-users=BASE.",
+                                   m->origin);
+        return 0;
+}
+
 static int validate_mounts(const struct container_config *c, struct failure *failure)
 {
-        bool shifting = c->ownership != OWNERSHIP_OFF && c->ownership != OWNERSHIP_DEFAULT;
-
         for (size_t i = 0; i < c->n_custom_mounts; i++) {
                 const struct custom_mount *m = &c->custom_mounts[i];
+                int r = 0;
 
                 if (streq(m->destination, "/run") || streq(m->destination, "/run/host"))
                         return failure_set(
@@ -238,18 +283,17 @@ static int validate_mounts(const struct container_config *c, struct failure *fai
                                 "%s mounts over '%s', where the container finds what the "
                                 "launcher gives to it. Use another destination.",
                                 m->origin, m->destination);
-                if (!streq(m->destination, "/"))
-                        continue;
-                if (shifting || c->userns_mode == USERNS_PICK)
+                if (m->type == CUSTOM_OVERLAY && !m->read_only &&
+                    m->sources[m->n_sources - 1].place == SOURCE_TREE &&
+                    (config_tree_is_read_only(c) || c->ephemeral))
                         return failure_set(failure, -EINVAL,
-                                           "%s mounts over the root directory, which cannot be "
-                                           "combined with --private-users-ownership=%s. Use "
-                                           "--private-users-ownership=off.",
-                                           m->origin, ownership_name(c->ownership));
-                return failure_set(failure, -EOPNOTSUPP,
-                                   "%s: mounting over the root directory is not built yet. "
-                                   "Use --directory= for another root.",
-                                   m->origin);
+                                           "%s writes to the tree, which %s forbids. Leave one of "
+                                           "them out, or use another upper directory.",
+                                           m->origin, c->read_only ? "--read-only" : "--volatile=");
+                if (streq(m->destination, "/"))
+                        r = validate_root_mount(c, m, failure);
+                if (r < 0)
+                        return r;
         }
         return 0;
 }

@@ -130,7 +130,7 @@ enum cgroups_mode {
         CGROUPS_NAMED, /* the hierarchy "name=systemd" of version 1, without controllers */
 };
 
-enum custom_mount_type { CUSTOM_BIND, CUSTOM_TMPFS };
+enum custom_mount_type { CUSTOM_BIND, CUSTOM_TMPFS, CUSTOM_OVERLAY, CUSTOM_INACCESSIBLE };
 
 enum bind_idmap {
         BIND_IDMAP_NONE,  /* ids as on the host: nobody, inside a user namespace */
@@ -139,9 +139,23 @@ enum bind_idmap {
         BIND_IDMAP_OWNER, /* the source's owner is the destination's owner */
 };
 
+/* Where a source is. */
+enum source_place {
+        SOURCE_HOST,      /* an absolute path of the host */
+        SOURCE_TREE,      /* "+": an absolute path that is looked up below the tree's root */
+        SOURCE_TEMPORARY, /* empty: a new directory that goes with the container */
+};
+
+struct custom_source {
+        enum source_place place;
+        char *path; /* NULL: temporary */
+};
+
 struct custom_mount {
         enum custom_mount_type type;
-        char *source; /* absolute; NULL for tmpfs */
+        struct custom_source *sources; /* bind: one; overlay: its layers, the lowest first */
+        size_t n_sources;
+        size_t first_source; /* number of the first one among the sources of all mounts */
         char *destination;
         char *options; /* tmpfs: for the file system; NULL: the default */
         bool read_only;
@@ -238,6 +252,7 @@ struct container_config {
 
         struct custom_mount *custom_mounts;
         size_t n_custom_mounts;
+        size_t n_custom_sources; /* of all of them */
 
         enum console_mode console_mode;
         char *background; /* parameters of the terminal's SGR sequence; "": none; NULL: by default */
@@ -295,6 +310,12 @@ bool config_root_is_writable(const struct container_config *c);
 /* What is a link into /usr in the root directory of a tree with a merged /usr. */
 #define N_MERGED_USR_NAMES 4
 extern const char *const merged_usr_names[N_MERGED_USR_NAMES];
+
+/* Frees what @m owns. */
+void custom_mount_done(struct custom_mount *m);
+
+/* The mount that stands for the tree as the root directory, or NULL: the last one on "/". */
+const struct custom_mount *config_root_mount(const struct container_config *c);
 
 /* The words for the enums, used by options, plan and messages. */
 const char *console_mode_name(enum console_mode mode);

@@ -184,7 +184,7 @@ static int read_facts(struct run *run, struct failure *failure)
                 r = ephemeral_facts_read(run->config, &run->tree, &run->ephemeral, failure);
         if (r < 0)
                 return r;
-        r = source_facts_read(run->config, &run->sources, failure);
+        r = source_facts_read(run->config, &run->tree, &run->sources, failure);
         if (r < 0)
                 return r;
         r = decide_name(run, failure);
@@ -203,16 +203,39 @@ static int read_facts(struct run *run, struct failure *failure)
         return r < 0 ? r : bound_users_read(run->config, &run->tree, &run->users, failure);
 }
 
+static int check_source(const struct custom_mount *m, size_t i, const struct source_fact *fact,
+                        struct failure *failure)
+{
+        const struct custom_source *source = &m->sources[i];
+        const char *place = source->place == SOURCE_TREE ? " in the container's tree" : "";
+        bool is_upper = m->type == CUSTOM_OVERLAY && !m->read_only && i + 1 == m->n_sources;
+
+        if (source->place == SOURCE_TEMPORARY)
+                return 0;
+        if (!fact->exists && !is_upper) /* which is made */
+                return failure_set(failure, -ENOENT,
+                                   "The source '%s' of '%s' does not exist%s. Create it, or "
+                                   "leave the option out.",
+                                   source->path, m->origin, place);
+        if (fact->exists && m->type == CUSTOM_OVERLAY && !S_ISDIR(fact->mode))
+                return failure_set(failure, -ENOTDIR,
+                                   "'%s' in '%s' is not a directory%s. The layers of an overlay "
+                                   "are directories.",
+                                   source->path, m->origin, place);
+        return 0;
+}
+
 static int check_sources(const struct run *run, struct failure *failure)
 {
         for (size_t i = 0; i < run->config->n_custom_mounts; i++) {
                 const struct custom_mount *m = &run->config->custom_mounts[i];
 
-                if (m->type == CUSTOM_BIND && !run->sources[i].exists)
-                        return failure_set(failure, -ENOENT,
-                                           "The source '%s' of '%s' does not exist. Create it, or "
-                                           "leave the option out.",
-                                           m->source, m->origin);
+                for (size_t k = 0; k < m->n_sources; k++) {
+                        int r = check_source(m, k, &run->sources[m->first_source + k], failure);
+
+                        if (r < 0)
+                                return r;
+                }
         }
         return 0;
 }

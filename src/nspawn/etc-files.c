@@ -104,7 +104,8 @@ static enum etc_way decide_localtime(const struct container_config *c,
 struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
                                const struct tree_facts *tree)
 {
-        bool writable = config_root_is_writable(c);
+        /* Not what is mounted in the place of the tree: that may be somebody else's. */
+        bool writable = config_root_is_writable(c) && !config_root_mount(c);
         struct etc_plan plan = { .writable = writable,
                                  /* A new root directory is made with all of them. */
                                  .base_directories = writable && c->volatile_mode != VOLATILE_YES,

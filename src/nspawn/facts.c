@@ -175,6 +175,16 @@ static uint32_t read_mapped_ids(void)
         return users == UINT32_MAX ? users : MIN_OF(users, read_map("/proc/self/gid_map"));
 }
 
+/* Overlays cannot use trusted.* attributes there. */
+static bool is_in_user_namespace(const struct container_config *c)
+{
+        bool wanted = false;
+
+        for (size_t i = 0; i < c->n_custom_mounts; i++)
+                wanted = wanted || c->custom_mounts[i].type == CUSTOM_OVERLAY;
+        return wanted && sandbox_is_user_namespace();
+}
+
 int host_facts_read(const struct container_config *c, struct host_facts *ret,
                     struct failure *failure)
 {
@@ -192,6 +202,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
                 .term = getenv("TERM"),
                 .colorterm = getenv("COLORTERM"),
                 .no_color = getenv("NO_COLOR"),
+                .in_user_namespace = is_in_user_namespace(c),
                 .has_kcore = access("/proc/kcore", F_OK) == 0,
                 .nproc = { RLIM_INFINITY, RLIM_INFINITY },
                 .sigpending = { RLIM_INFINITY, RLIM_INFINITY },
@@ -304,6 +315,7 @@ static int read_usr(struct tree_facts *facts)
 static int read_content(const struct container_config *c, struct tree_facts *facts,
                         const char *zone)
 {
+        const struct custom_mount *root = config_root_mount(c);
         int r = tree_has_usr(facts->root_fd);
 
         if (r < 0)
@@ -321,7 +333,7 @@ static int read_content(const struct container_config *c, struct tree_facts *fac
         if (r < 0)
                 return r;
         facts->has_host_zone = r > 0;
-        if (c->volatile_mode == VOLATILE_YES)
+        if (c->volatile_mode == VOLATILE_YES || (root && root->type == CUSTOM_TMPFS))
                 return read_usr(facts); /* its /etc is not shown, so neither is its id */
         return read_machine_id(facts);
 }
@@ -419,30 +431,79 @@ int tree_facts_read(const struct container_config *c, const char *path,
         return 0;
 }
 
-int source_facts_read(const struct container_config *c, struct source_fact **ret,
-                      struct failure *failure)
+/* A source of the host, or one in the tree, of which no link leads out. */
+static int look_at_source(const struct custom_source *source, const struct tree_facts *tree,
+                          struct stat *st)
+{
+        int fd CLEANUP_FD = -1;
+
+        if (source->place == SOURCE_HOST)
+                return stat(source->path, st) < 0 ? -errno : 0;
+        fd = root_open_path(tree->root_fd, source->path, ROOT_FOLLOW);
+        return fd < 0 ? fd : fstat(fd, st) < 0 ? -errno : 0;
+}
+
+static int look_at_destination(const struct custom_mount *m, const struct tree_facts *tree,
+                               struct source_fact *fact)
+{
+        int fd CLEANUP_FD = root_open_path(tree->root_fd, m->destination, ROOT_FOLLOW);
+        struct stat st;
+
+        if (fd < 0)
+                return is_not_there(fd) ? 0 : fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        fact->destination_exists = true;
+        fact->destination_uid = st.st_uid;
+        fact->destination_gid = st.st_gid;
+        return 0;
+}
+
+static int source_fact_read(const struct custom_mount *m, const struct custom_source *source,
+                            const struct tree_facts *tree, struct source_fact *fact,
+                            struct failure *failure)
+{
+        struct stat st;
+        int r;
+
+        if (source->place != SOURCE_TEMPORARY) {
+                r = look_at_source(source, tree, &st);
+                if (is_not_there(r))
+                        return 0;
+                if (r < 0)
+                        return failure_set(failure, r,
+                                           "Cannot look at the source '%s' of '%s': %s.",
+                                           source->path, m->origin, error_text(r));
+                *fact = (struct source_fact){ .exists = true,
+                                              .mode = st.st_mode,
+                                              .device = st.st_rdev,
+                                              .uid = st.st_uid,
+                                              .gid = st.st_gid };
+        }
+        r = m->idmap == BIND_IDMAP_OWNER ? look_at_destination(m, tree, fact) : 0;
+        return r < 0 ? failure_set(failure, r, "Cannot look at the destination '%s' of '%s': %s.",
+                                   m->destination, m->origin, error_text(r))
+                     : 0;
+}
+
+int source_facts_read(const struct container_config *c, const struct tree_facts *tree,
+                      struct source_fact **ret, struct failure *failure)
 {
         struct source_fact *facts CLEANUP_FREE =
-                calloc(MAX_OF(c->n_custom_mounts, (size_t) 1), sizeof(*facts));
+                calloc(MAX_OF(c->n_custom_sources, (size_t) 1), sizeof(*facts));
 
         if (!facts)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         for (size_t i = 0; i < c->n_custom_mounts; i++) {
                 const struct custom_mount *m = &c->custom_mounts[i];
-                struct stat st;
 
-                if (m->type != CUSTOM_BIND)
-                        continue;
-                if (stat(m->source, &st) < 0) {
-                        if (is_not_there(-errno))
-                                continue;
-                        return failure_set(failure, -errno,
-                                           "Cannot look at the source '%s' of '%s': %s.", m->source,
-                                           m->origin, error_text(errno));
+                for (size_t k = 0; k < m->n_sources; k++) {
+                        int r = source_fact_read(m, &m->sources[k], tree,
+                                                 &facts[m->first_source + k], failure);
+
+                        if (r < 0)
+                                return r;
                 }
-                facts[i] = (struct source_fact){ .exists = true,
-                                                 .mode = st.st_mode,
-                                                 .device = st.st_rdev };
         }
         *ret = TAKE_PTR(facts);
         return 0;

@@ -39,6 +39,7 @@ struct host_facts {
         bool stdin_is_terminal, stdout_is_terminal;
         struct node_fact nodes[N_STANDARD_NODES];
         bool has_kcore;
+        bool in_user_namespace; /* our own root is not the kernel's; looked at only for overlays */
         const char *os_release_path;             /* NULL: the host has none */
         char **os_release_environment;           /* container_host_id=debian, … */
         struct rlimit nproc, sigpending;         /* PID 1's */
@@ -52,11 +53,18 @@ struct host_facts {
         bool time_namespaces; /* the kernel has them; looked at only when one is wanted */
 };
 
-/* What is at the source of a bind mount; device nodes need a rule of the device policy. */
+/* What is at a source of a custom mount; device nodes need a rule of the device policy. */
 struct source_fact {
         bool exists;
         mode_t mode;
         dev_t device; /* of a device node */
+        uid_t uid;
+        gid_t gid;
+        /* Only where the option owneridmap asks for it: the owner, on disk, of the destination in
+         * the tree. */
+        bool destination_exists;
+        uid_t destination_uid;
+        gid_t destination_gid;
 };
 
 struct tree_facts {
@@ -94,10 +102,10 @@ int tree_facts_read(const struct container_config *c, const char *path,
 int tree_facts_move(const struct container_config *c, struct tree_facts *facts, int take_fd,
                     struct failure *failure);
 
-/* Facts about the sources of the configuration's custom mounts, in their order; the caller frees
+/* Facts about the sources of the configuration's custom mounts, by their numbers; the caller frees
  * the array. That one is missing is a fact; that it cannot be looked at is a failure. */
-int source_facts_read(const struct container_config *c, struct source_fact **ret,
-                      struct failure *failure);
+int source_facts_read(const struct container_config *c, const struct tree_facts *tree,
+                      struct source_fact **ret, struct failure *failure);
 
 /* The running kernel is new enough; else a sentence. */
 int kernel_check(struct failure *failure);

@@ -17,6 +17,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/forward-journal.c %D%/forward-journal.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/ids.c %D%/ids.h \
+	%D%/mount-layers.c %D%/mount-layers.h \
 	%D%/mount-plan.c %D%/mount-plan.h \
 	%D%/mount-run.c %D%/mount-run.h \
 	%D%/notify.c %D%/notify.h \
@@ -26,6 +27,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/protocol.h \
 	%D%/rootfs.c %D%/rootfs.h \
 	%D%/rootfs-plan.c %D%/rootfs-plan.h \
+	%D%/scratch.c %D%/scratch.h \
 	%D%/setters.c %D%/setters.h \
 	%D%/setters-credentials.c \
 	%D%/setters-life.c \

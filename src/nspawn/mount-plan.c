@@ -36,6 +36,9 @@ void mount_plan_done(struct mount_plan *plan)
                 struct mount_op *op = &plan->ops[i];
 
                 entries_done(op);
+                for (size_t k = 0; k < op->n_layers; k++)
+                        free(op->layers[k].path);
+                free(op->layers);
                 free(op->source);
                 free(op->target);
                 free(op->options);
@@ -58,6 +61,11 @@ bool mount_plan_has_new_root(const struct mount_plan *plan)
         return plan->n_ops > 0 && plan->ops[0].kind != MOUNT_ROOT;
 }
 
+bool mount_op_has_upper(const struct mount_op *op)
+{
+        return op->kind == MOUNT_LAYERS && !(op->attributes & MOUNT_RDONLY);
+}
+
 const char *mount_phase_name(enum mount_phase phase)
 {
         static const char *const names[] = {
@@ -77,6 +85,8 @@ const char *mount_kind_name(enum mount_kind kind)
                                              [MOUNT_BIND] = "bind",
                                              [MOUNT_BIND_INSIDE] = "bind-inside",
                                              [MOUNT_CHANGE] = "change",
+                                             [MOUNT_LAYERS] = "overlay",
+                                             [MOUNT_HIDE] = "hide",
                                              [MOUNT_DETACH] = "detach" };
 
         return names[kind];
@@ -153,6 +163,8 @@ static struct mount_op *add(struct builder *b, const struct mount_op *op, struct
                 row->label = b->config->selinux_apifs_context;
         row->entries = NULL;
         row->n_entries = 0;
+        row->layers = NULL;
+        row->n_layers = 0;
         return row;
 }
 
@@ -247,18 +259,14 @@ static enum mount_phase api_phase(const struct builder *b)
 #define VOLATILE_LIMITS "mode=0755,size=25%,nr_inodes=1m"
 
 /* All that a system finds when it starts for the first time, and the links into its /usr. */
-static void plan_empty_root(struct builder *b)
+static void fill_empty_root(struct builder *b, size_t op)
 {
         static const struct {
                 const char *path;
                 mode_t mode;
         } directories[] = { { "root", 0750 }, { "usr", 0755 }, { "var", 0755 }, { "etc", 0755 },
                             { "proc", 0555 }, { "sys", 0555 }, { "dev", 0555 }, { "run", 0555 } };
-        size_t op = add_tmpfs(b, "/", VOLATILE_LIMITS, MOUNT_STRICTATIME, "--volatile=yes");
 
-        if (b->failed)
-                return;
-        b->plan.ops[op].flags = 0;
         for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
                 add_directory(b, op, directories[i].path, directories[i].mode);
         for (size_t i = 0; i < N_MERGED_USR_NAMES; i++) {
@@ -267,6 +275,16 @@ static void plan_empty_root(struct builder *b)
                 if (target && b->tree->usr_folders & 1U << i)
                         add_link(b, op, merged_usr_names[i], target);
         }
+}
+
+static void plan_empty_root(struct builder *b)
+{
+        size_t op = add_tmpfs(b, "/", VOLATILE_LIMITS, MOUNT_STRICTATIME, "--volatile=yes");
+
+        if (b->failed)
+                return;
+        b->plan.ops[op].flags = 0;
+        fill_empty_root(b, op);
         add_op(b, &(struct mount_op){ .phase = b->choices->map_root ? PHASE_MAPPED : PHASE_PREPARE,
                                       .kind = MOUNT_TREE,
                                       .attributes = MOUNT_RDONLY,
@@ -746,6 +764,161 @@ static int compare_custom(const void *a, const void *b)
         return (*x > *y) - (*x < *y);
 }
 
+/* ---- what was asked for ------------------------------------------------------------------ */
+
+/* The path of a source; of a temporary one its name in the scratch folder. */
+static char *source_path(struct builder *b, const struct custom_mount *m, size_t i)
+{
+        if (m->sources[i].place != SOURCE_TEMPORARY)
+                return copy_text(b, m->sources[i].path);
+        return format_text(b, "%zu", b->plan.n_temporary++);
+}
+
+/* As whom the container shows the destination's owner, in ids of the host. */
+static uint32_t shown_destination_id(const struct mount_choices *choices, bool exists, uint32_t id)
+{
+        if (!exists)
+                return choices->uid_base; /* it will be made, for root */
+        if (!choices->user_namespace)
+                return id;
+        if (choices->map_root)
+                return choices->uid_base + (id < IDMAP_DEFAULT_COUNT ? id : 0);
+        if (choices->ownership == OWNERSHIP_CHOWN)
+                return choices->uid_base + id % IDMAP_DEFAULT_COUNT;
+        return id;
+}
+
+static struct mount_owner decide_owner_map(const struct builder *b, const struct custom_mount *m)
+{
+        const struct mount_choices *choices = b->choices;
+        const struct source_fact *fact = &choices->sources[m->first_source];
+        struct mount_owner map = { .is_set = true,
+                                   .uid = fact->uid,
+                                   .gid = fact->gid,
+                                   .shown_uid = choices->uid_base,
+                                   .shown_gid = choices->uid_base };
+
+        if (m->idmap == BIND_IDMAP_OWNER) {
+                map.shown_uid = shown_destination_id(choices, fact->destination_exists,
+                                                     fact->destination_uid);
+                map.shown_gid = shown_destination_id(choices, fact->destination_exists,
+                                                     fact->destination_gid);
+        }
+        return map;
+}
+
+/* What is a part of a tree that is not to be changed is not changed at another place, either. */
+static bool stays_as_it_is(const struct builder *b, const struct custom_source *source)
+{
+        bool below_a_layer = b->choices->ephemeral == EPHEMERAL_OVERLAY ||
+                             b->choices->ephemeral == EPHEMERAL_VIEW;
+
+        return source->place == SOURCE_TREE &&
+               (config_tree_is_read_only(b->config) || below_a_layer);
+}
+
+static void plan_bind(struct builder *b, const struct custom_mount *m, unsigned flags)
+{
+        char *source CLEANUP_FREE = source_path(b, m, 0);
+        struct mount_op op = { .kind = MOUNT_BIND,
+                               .flags = flags,
+                               .attributes = m->read_only || stays_as_it_is(b, &m->sources[0])
+                                                     ? MOUNT_RDONLY
+                                                     : 0,
+                               .propagation = PROPAGATION_SLAVE,
+                               .depth = m->recursive ? MOUNT_RECURSIVE : MOUNT_ONE,
+                               .place = m->sources[0].place,
+                               .source = source,
+                               .target = m->destination,
+                               .why = m->origin };
+
+        if (m->idmap == BIND_IDMAP_ROOT || m->idmap == BIND_IDMAP_OWNER) {
+                /* What is made for the container belongs to its root already. */
+                if (op.place != SOURCE_TEMPORARY)
+                        op.owner = decide_owner_map(b, m);
+        } else if (b->choices->user_namespace && op.place != SOURCE_TEMPORARY &&
+                   (m->idmap == BIND_IDMAP_ALL ||
+                    (op.place == SOURCE_TREE && b->choices->map_root)))
+                op.phase = PHASE_MAPPED;
+        add_op(b, &op);
+}
+
+static void plan_overlay(struct builder *b, const struct custom_mount *m, unsigned flags)
+{
+        struct mount_op scratch, *op;
+        struct mount_layer *layers = calloc(m->n_sources, sizeof(*layers));
+
+        for (size_t i = 0; i < m->n_sources && b->choices->map_root; i++)
+                if (m->sources[i].place == SOURCE_TREE)
+                        flags |= MOUNT_MAP_TREE;
+        op = add(b,
+                 &(struct mount_op){ .kind = MOUNT_LAYERS,
+                                     .flags = flags,
+                                     .attributes = m->read_only ? MOUNT_RDONLY : 0,
+                                     .source = (char *) "overlay",
+                                     .target = m->destination,
+                                     /* Only the kernel's own root may use the other ones. */
+                                     .options = b->host->in_user_namespace ? (char *) "userxattr"
+                                                                           : NULL,
+                                     .why = m->origin },
+                 &scratch);
+        if (!layers || op == &scratch) {
+                b->failed = true;
+                free(layers);
+                return;
+        }
+        for (size_t i = 0; i < m->n_sources; i++)
+                layers[i] = (struct mount_layer){ .place = m->sources[i].place,
+                                                  .path = source_path(b, m, i) };
+        op->layers = layers;
+        op->n_layers = m->n_sources;
+}
+
+static void plan_custom_tmpfs(struct builder *b, const struct custom_mount *m, unsigned flags)
+{
+        char *options CLEANUP_FREE = tmpfs_options(b, m->options ? m->options : "mode=0755");
+
+        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
+                                      .kind = MOUNT_NEW,
+                                      .flags = flags,
+                                      .attributes = MOUNT_NODEV | MOUNT_STRICTATIME,
+                                      .type = "tmpfs",
+                                      .source = (char *) "tmpfs",
+                                      .target = m->destination,
+                                      .options = options,
+                                      .why = m->origin });
+}
+
+static void plan_one_custom(struct builder *b, const struct custom_mount *m, unsigned flags)
+{
+        switch (m->type) {
+        case CUSTOM_BIND:
+                plan_bind(b, m, flags);
+                break;
+        case CUSTOM_OVERLAY:
+                plan_overlay(b, m, flags);
+                break;
+        case CUSTOM_TMPFS:
+                plan_custom_tmpfs(b, m, flags);
+                break;
+        case CUSTOM_INACCESSIBLE:
+                add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                              .kind = MOUNT_HIDE,
+                                              .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                              .target = m->destination,
+                                              .why = m->origin });
+                break;
+        }
+}
+
+/* An empty root gets what every tree has, so that it needs no more than a /usr. */
+static void plan_custom_root(struct builder *b, const struct custom_mount *m)
+{
+        plan_one_custom(b, m, 0);
+        if (m->type == CUSTOM_TMPFS && !b->failed)
+                fill_empty_root(b, 0);
+}
+
 /* @into_api: those below /proc and /sys, which come after these are mounted. */
 static void plan_custom(struct builder *b, bool into_api)
 {
@@ -759,38 +932,9 @@ static void plan_custom(struct builder *b, bool into_api)
         for (size_t i = 0; i < n; i++)
                 sorted[i] = &b->config->custom_mounts[i];
         qsort(sorted, n, sizeof(void *), compare_custom);
-        for (size_t i = 0; i < n; i++) {
-                const struct custom_mount *m = sorted[i];
-                char *options CLEANUP_FREE = NULL;
-
-                if (goes_into_api(m) != into_api)
-                        continue;
-                if (m->type == CUSTOM_TMPFS) {
-                        options = tmpfs_options(b, m->options ? m->options : "mode=0755");
-                        add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
-                                                      .kind = MOUNT_NEW,
-                                                      .flags = MOUNT_MAKE_TARGET,
-                                                      .attributes = MOUNT_NODEV | MOUNT_STRICTATIME,
-                                                      .type = "tmpfs",
-                                                      .source = (char *) "tmpfs",
-                                                      .target = m->destination,
-                                                      .options = options,
-                                                      .why = m->origin });
-                        continue;
-                }
-                add_op(b, &(struct mount_op){ .phase = m->idmap != BIND_IDMAP_NONE &&
-                                                                       b->choices->user_namespace
-                                                               ? PHASE_MAPPED
-                                                               : PHASE_PREPARE,
-                                              .kind = MOUNT_BIND,
-                                              .flags = MOUNT_MAKE_TARGET,
-                                              .attributes = m->read_only ? MOUNT_RDONLY : 0,
-                                              .propagation = PROPAGATION_SLAVE,
-                                              .depth = m->recursive ? MOUNT_RECURSIVE : MOUNT_ONE,
-                                              .source = m->source,
-                                              .target = m->destination,
-                                              .why = m->origin });
-        }
+        for (size_t i = 0; i < n; i++)
+                if (goes_into_api(sorted[i]) == into_api && !streq(sorted[i]->destination, "/"))
+                        plan_one_custom(b, sorted[i], MOUNT_MAKE_TARGET);
 }
 
 /* Files of the host shown in /etc where the tree cannot be written. */
@@ -986,7 +1130,10 @@ int mount_plan_build(const struct container_config *c, const struct host_facts *
 {
         struct builder b = { .config = c, .host = host, .tree = tree, .choices = choices };
 
-        plan_root(&b);
+        if (config_root_mount(c))
+                plan_custom_root(&b, config_root_mount(c));
+        else
+                plan_root(&b);
         plan_old_root(&b);
         if (c->tmpfs_on_tmp)
                 add_op(&b,

@@ -29,6 +29,8 @@ enum mount_kind {
         MOUNT_BIND,        /* a path of the host */
         MOUNT_BIND_INSIDE, /* a path of the container */
         MOUNT_CHANGE,      /* only attributes or propagation of what is at the target */
+        MOUNT_LAYERS,      /* an overlay of directories that were asked for */
+        MOUNT_HIDE,        /* a node that nobody can open, of the kind that the target has */
         MOUNT_DETACH,      /* take the mount at the target away, and its directory */
 };
 
@@ -65,6 +67,12 @@ enum mount_flags {
         MOUNT_GIVE_TERMINALS = 1 << 8, /* what devpts makes for its mounter becomes the owner's */
         MOUNT_OR_OURS = 1 << 9,        /* of MOUNT_NEW: where that is refused, a copy of our own */
         MOUNT_SEALED = 1 << 10,        /* once filled nobody writes there, wherever it is mounted */
+        MOUNT_MAP_TREE = 1 << 11,      /* layers from the tree get the container's id map */
+};
+
+struct mount_layer {
+        enum source_place place;
+        char *path; /* as that of a source */
 };
 
 /* The one user and group that a mount has, as it is stored and as it is shown; nobody else has any. */
@@ -81,18 +89,22 @@ struct mount_op {
         unsigned attributes; /* MOUNT_RDONLY | … to set */
         enum mount_propagation propagation;
         enum mount_depth depth;
-        const char *type;  /* file system type of MOUNT_NEW */
-        char *source;      /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW: name
-                             shown as the device */
-        char *target;      /* absolute, in the container */
-        char *options;     /* of MOUNT_NEW; of the tmpfs for MOUNT_OVERLAY, which is a layer on disk
-                              without; NULL: none */
+        const char *type; /* file system type of MOUNT_NEW */
+        char *source; /* MOUNT_BIND*: path; MOUNT_TREE: path in the tree; MOUNT_NEW, MOUNT_LAYERS:
+                         name shown as the device */
+        enum source_place
+                place; /* of MOUNT_BIND; a temporary one is a name in the scratch folder */
+        char *target;  /* absolute, in the container */
+        char *options; /* of MOUNT_NEW, MOUNT_LAYERS; of the tmpfs for MOUNT_OVERLAY, which is a layer
+                          on disk without; NULL: none */
         const char *label; /* SELinux's for all files of MOUNT_NEW, borrowed; NULL: none */
         char *why;         /* the option that asked for it, or what it is for */
         mode_t root_mode;  /* of the root directory, with MOUNT_SEALED */
         struct tree_entry *entries;
         size_t n_entries;
-        struct mount_owner owner; /* of MOUNT_BIND */
+        struct mount_owner owner;   /* of MOUNT_BIND */
+        struct mount_layer *layers; /* of MOUNT_LAYERS, the lowest first */
+        size_t n_layers;
 };
 
 /* Where the payload finds its credentials. */
@@ -101,6 +113,7 @@ struct mount_op {
 struct mount_plan {
         struct mount_op *ops;
         size_t n_ops;
+        size_t n_temporary; /* directories that are to be made for sources */
 };
 
 struct bound_users;
@@ -115,11 +128,13 @@ struct mount_choices {
         /* proc and sysfs are mounted by the supervisor */
         bool api_from_outside;
         enum ephemeral_method ephemeral;
-        bool map_root;        /* the tree is mounted with the container's id map */
-        uint32_t uid_base;    /* owner of what is made for the container: its root */
-        uint32_t tty_gid;     /* group of terminals, as the host numbers it */
-        bool named_hierarchy; /* in place of cgroup2 */
-        bool pty;             /* a console terminal exists */
+        bool map_root;     /* the tree is mounted with the container's id map */
+        uint32_t uid_base; /* owner of what is made for the container: its root */
+        enum ownership ownership;
+        const struct source_fact *sources;
+        uint32_t tty_gid;                           /* group of terminals, as the host numbers it */
+        bool named_hierarchy;                       /* in place of cgroup2 */
+        bool pty;                                   /* a console terminal exists */
         const struct credential_bytes *credentials; /* beside the configuration's; NULL: not read */
         bool credentials_for_all; /* a user who gets no privileges could not read them else */
         const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
@@ -139,6 +154,9 @@ bool mount_plan_has_new_root(const struct mount_plan *plan);
 
 /* Index of the first operation with this target, or -1. */
 int mount_plan_find(const struct mount_plan *plan, const char *target);
+
+/* Whether @op has an upper layer, which is written to. */
+bool mount_op_has_upper(const struct mount_op *op);
 
 const char *mount_phase_name(enum mount_phase phase);
 const char *mount_kind_name(enum mount_kind kind);

@@ -20,6 +20,7 @@
 #include "basic/root.h"
 #include "basic/sandbox.h"
 #include "nspawn/explain.h"
+#include "nspawn/mount-layers.h"
 
 /* What the process that mounts proc and sysfs says. */
 enum api_message { API_MOUNTED = 1, API_FAILED };
@@ -389,6 +390,21 @@ static int build_from_ours(const struct mount_op *op, struct failure *failure)
         return TAKE_FD(fd);
 }
 
+/* What kind of thing is going to be mounted. */
+static int look_at_source(const struct mount_run *run, size_t index, struct stat *st)
+{
+        const struct mount_op *op = &run->plan->ops[index];
+        int source CLEANUP_FD = -1;
+        int fd = run->fds[index];
+
+        /* What waits for the id map is not open yet. */
+        if (fd < 0 && op->kind == MOUNT_BIND)
+                fd = source = source_open(op->place, op->source, &run->options);
+        else if (fd < 0)
+                return 0;
+        return fd < 0 ? fd : fstat(fd, st) < 0 ? -errno : 0;
+}
+
 /* Missing mount points are made from outside where the container's root may not write. */
 static int make_target(const struct mount_run *run, size_t index, int root_fd,
                        struct failure *failure)
@@ -397,14 +413,14 @@ static int make_target(const struct mount_run *run, size_t index, int root_fd,
         uid_t owner = run->options.root_owner;
         struct stat st = { .st_mode = S_IFDIR };
         int fd CLEANUP_FD = -1;
+        int r;
 
         for (size_t i = 1; i < index; i++)
                 if (path_is_below(op->target, run->plan->ops[i].target))
                         return 0; /* lies in another mount, which is the container's own */
-        /* What waits for the id map is not open yet. */
-        if (run->fds[index] >= 0 ? fstat(run->fds[index], &st) < 0
-                                 : op->kind == MOUNT_BIND && stat(op->source, &st) < 0)
-                return mount_failed(op, -errno, NULL, failure);
+        r = look_at_source(run, index, &st);
+        if (r < 0)
+                return mount_failed(op, r, NULL, failure);
         fd = S_ISDIR(st.st_mode) ? root_make_directory(root_fd, op->target, 0755, owner)
                                  : root_make_file(root_fd, op->target, owner);
         if (fd < 0 && !is_tolerated(op, fd))
@@ -438,26 +454,11 @@ static int build_from_source(const struct mount_run *run, const struct mount_op 
                 return build_copy(op, run->options.root_fd, "", failure);
         if (op->kind == MOUNT_OLD_ROOT)
                 return build_copy(op, run->options.tree_fd, "", failure);
-        if (op->kind == MOUNT_TREE)
+        if (op->kind == MOUNT_TREE || op->place == SOURCE_TREE)
                 return build_tree_part(run, op, failure);
+        if (op->place == SOURCE_TEMPORARY)
+                return build_copy(op, run->options.scratch->fd, op->source, failure);
         return build_copy(op, AT_FDCWD, op->source, failure);
-}
-
-/* A mount that has one owner, and whose ids say nothing about anybody else. */
-static int map_owner(int fd, const struct mount_op *op, struct failure *failure)
-{
-        const struct mount_owner *owner = &op->owner;
-        int userns_fd CLEANUP_FD =
-                idmap_open_one(owner->uid, owner->gid, owner->shown_uid, owner->shown_gid);
-        int r = userns_fd < 0 ? userns_fd : mount_set_idmap(fd, userns_fd, op->depth);
-
-        if (r >= 0)
-                return 0;
-        return failure_set(failure, r, "Cannot map the owner of '%s' (%s): %s.%s", op->source,
-                           op->why, error_text(r),
-                           userns_fd >= 0 ? " Its file system may not support id-mapped mounts; "
-                                            "leave the option out."
-                                          : "");
 }
 
 static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
@@ -471,13 +472,17 @@ static int prepare_one(struct mount_run *run, size_t i, struct failure *failure)
                         fd = build_from_ours(op, failure);
         } else if (op->kind == MOUNT_OVERLAY)
                 fd = build_overlay_of_tree(run, op, failure);
-        else
+        else if (op->kind == MOUNT_LAYERS) {
+                fd = layers_build(op, &run->options, &run->contexts[i], failure);
+                if (fd < 0)
+                        return fd;
+        } else
                 fd = build_from_source(run, op, failure);
         if (fd < 0)
                 return failure->error != 0 ? fd : 0; /* optional, and not there */
         run->fds[i] = fd;
-        if (op->owner.is_set)
-                return map_owner(fd, op, failure);
+        if (op->owner.is_set && source_map_owner(fd, op, &run->options, failure) < 0)
+                return failure->error;
         r = fill(run, fd, i, failure);
         return r < 0 ? r : seal(fd, run->contexts[i], op, &run->options, failure);
 }
@@ -566,10 +571,7 @@ static int map_one(struct mount_run *run, size_t i, int userns_fd, struct failur
                 r = 0;
         }
         if (r < 0)
-                return failure_set(failure, r,
-                                   "Cannot map the ids of '%s' (%s): %s. Its file system may not "
-                                   "support id-mapped mounts; use the option 'noidmap'.",
-                                   op->source, op->why, error_text(r));
+                return source_map_failed(op, &run->options, r, failure);
         run->fds[i] = TAKE_FD(fd);
         return 0;
 }
@@ -586,7 +588,7 @@ int mount_run_map(struct mount_run *run, int userns_fd, struct failure *failure)
                 if (r < 0)
                         return r;
         }
-        if (run->options.make_targets && run->plan->ops[0].kind == MOUNT_OVERLAY &&
+        if (run->options.make_targets && mount_plan_has_new_root(run->plan) &&
             run->plan->ops[0].phase == PHASE_MAPPED)
                 return make_targets(run, failure);
         return 0;
@@ -877,6 +879,51 @@ static int change(const struct mount_op *op, struct failure *failure)
                      : 0;
 }
 
+/* The node for a target of this kind. Those of devices cannot be made everywhere. */
+static int copy_hidden_node(mode_t mode)
+{
+        static const struct {
+                mode_t type;
+                const char *path;
+        } nodes[] = { { S_IFREG, "/run/host/inaccessible/reg" },
+                      { S_IFDIR, "/run/host/inaccessible/dir" },
+                      { S_IFIFO, "/run/host/inaccessible/fifo" },
+                      { S_IFCHR, "/run/host/inaccessible/chr" },
+                      { S_IFBLK, "/run/host/inaccessible/blk" },
+                      { S_IFSOCK, "/run/host/inaccessible/sock" } };
+        int fd = -ENOENT;
+
+        for (size_t i = 0; i < ARRAY_SIZE(nodes); i++)
+                if ((mode & S_IFMT) == nodes[i].type)
+                        fd = mount_copy(AT_FDCWD, nodes[i].path, MOUNT_ONE);
+        return fd == -ENOENT && !S_ISDIR(mode)
+                       ? mount_copy(AT_FDCWD, "/run/host/inaccessible/sock", MOUNT_ONE)
+                       : fd;
+}
+
+/* What it opens it leaves open, as attach() does. */
+static int hide(const struct mount_op *op, struct failure *failure)
+{
+        int target = root_open_path(AT_FDCWD, op->target, ROOT_FOLLOW), fd, r;
+        struct stat st;
+
+        if (target < 0 || fstat(target, &st) < 0) {
+                r = target < 0 ? target : -errno;
+                return failure_set(failure, r, "Cannot hide '%s' (%s): %s.%s", op->target, op->why,
+                                   error_text(r),
+                                   r == -ENOENT ? " Only what is there can be hidden; leave the "
+                                                  "option out."
+                                                : "");
+        }
+        fd = copy_hidden_node(st.st_mode);
+        r = fd < 0 ? fd : set_up_copy(fd, op);
+        if (r >= 0)
+                r = mount_attach(fd, target);
+        return r < 0 ? failure_set(failure, r, "Cannot hide '%s' (%s): %s.", op->target, op->why,
+                                   error_text(r))
+                     : 0;
+}
+
 /* The target is below a file system that only we can write to. */
 static int detach(const struct mount_op *op, struct failure *failure)
 {
@@ -924,6 +971,8 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
                 return change(op, failure);
         case MOUNT_DETACH:
                 return detach(op, failure);
+        case MOUNT_HIDE:
+                return hide(op, failure);
         case MOUNT_NEW:
                 if (op->flags & MOUNT_AT_ONCE)
                         return mount_at_once(run, op, tree_has_mounts, failure);
@@ -932,6 +981,7 @@ static int attach_op(struct mount_run *run, size_t i, bool *tree_has_mounts,
         case MOUNT_OVERLAY:
         case MOUNT_TREE:
         case MOUNT_OLD_ROOT:
+        case MOUNT_LAYERS:
         case MOUNT_BIND:
                 break;
         case MOUNT_BIND_INSIDE:

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "basic/failure.h"
+#include "basic/idmap.h"
 #include "nspawn/mount-plan.h"
+#include "nspawn/scratch.h"
 
 /*
  * Carries a mount plan out, in three phases: the supervisor builds what it can detached; once the
@@ -32,6 +34,8 @@ struct mount_run_options {
         bool make_targets; /* create missing mount points in the root from outside */
         /* With its supervisor: nothing for the container to change. */
         bool shares_cgroup;
+        struct scratch *scratch; /* where temporary sources are, and work directories are noted */
+        struct idmap idmap;      /* of the container */
 };
 
 struct mount_run {
@@ -48,6 +52,7 @@ struct mount_run {
 void mount_run_init(struct mount_run *run, const struct mount_plan *plan);
 void mount_run_done(struct mount_run *run);
 
+/* Builds what can be without the container. -EINVAL as with mount_run_map(). */
 int mount_run_prepare(struct mount_run *run, const struct mount_run_options *options,
                       struct failure *failure);
 

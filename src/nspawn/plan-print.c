@@ -303,6 +303,23 @@ static void print_limits(struct printer *p, const struct container_plan *plan)
         print_lines(p, "limits", strbuf_text(&text));
 }
 
+static void add_place(struct strbuf *out, enum source_place place, const char *path)
+{
+        if (place == SOURCE_TEMPORARY)
+                strbuf_add(out, "a temporary directory");
+        else
+                strbuf_addf(out, "%s%s", place == SOURCE_TREE ? "+" : "", path);
+}
+
+static void add_layers(struct strbuf *out, const struct mount_op *op)
+{
+        strbuf_add(out, " of ");
+        for (size_t i = 0; i < op->n_layers; i++) {
+                strbuf_add(out, i == 0 ? "" : i + 1 == op->n_layers ? " below " : ", ");
+                add_place(out, op->layers[i].place, op->layers[i].path);
+        }
+}
+
 static void add_mount(struct strbuf *out, const struct mount_op *op)
 {
         static const char *const propagations[] = { [PROPAGATION_KEEP] = "",
@@ -315,8 +332,12 @@ static void add_mount(struct strbuf *out, const struct mount_op *op)
         strbuf_addf(out, "%s %s", mount_kind_name(op->kind), op->target);
         if (op->kind == MOUNT_NEW)
                 strbuf_addf(out, " %s", op->type);
-        else if (op->source)
-                strbuf_addf(out, " from %s", op->source);
+        else if (op->kind == MOUNT_LAYERS)
+                add_layers(out, op);
+        else if (op->source) {
+                strbuf_add(out, " from ");
+                add_place(out, op->place, op->source);
+        }
         if (op->kind != MOUNT_DETACH && (op->kind != MOUNT_CHANGE || op->attributes))
                 strbuf_addf(out, " %s", attributes);
         if (op->options)
@@ -325,7 +346,10 @@ static void add_mount(struct strbuf *out, const struct mount_op *op)
                 strbuf_addf(out, " context=%s", op->label);
         strbuf_addf(out, "%s%s%s", propagations[op->propagation],
                     op->depth == MOUNT_RECURSIVE ? " recursive" : "",
-                    op->phase == PHASE_MAPPED && op->kind != MOUNT_NEW ? " id-mapped" : "");
+                    (op->phase == PHASE_MAPPED && op->kind != MOUNT_NEW) ||
+                                    op->flags & MOUNT_MAP_TREE
+                            ? " id-mapped"
+                            : "");
         if (op->owner.is_set)
                 strbuf_addf(out, " owner %u:%u to %u:%u", op->owner.uid, op->owner.gid,
                             op->owner.shown_uid, op->owner.shown_gid);

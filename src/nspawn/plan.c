@@ -207,20 +207,26 @@ static int add_device(struct container_plan *plan, char type, int major_number, 
         return 0;
 }
 
-/* Bind sources that are device nodes may be used, but not made anew. */
+/*
+ * Bind sources that are device nodes may be used, but not made anew. What a tree calls a device is
+ * not to be believed: whoever made the tree would choose devices of the host.
+ */
 static int add_bound_devices(const struct plan_inputs *in, struct container_plan *plan)
 {
         for (size_t i = 0; i < in->config->n_custom_mounts; i++) {
-                const struct source_fact *source = &in->sources[i];
-                bool character = S_ISCHR(source->mode);
+                const struct custom_mount *m = &in->config->custom_mounts[i];
+                const struct source_fact *source = &in->sources[m->first_source];
+                bool character;
                 int r;
 
+                if (m->type != CUSTOM_BIND || m->sources[0].place != SOURCE_HOST)
+                        continue;
+                character = S_ISCHR(source->mode);
                 if (!source->exists || (!character && !S_ISBLK(source->mode)))
                         continue;
                 r = add_device(plan, character ? 'c' : 'b', (int) major(source->device),
                                (int) minor(source->device),
-                               in->config->custom_mounts[i].read_only ? DEVICE_READ
-                                                                      : DEVICE_READ | DEVICE_WRITE);
+                               m->read_only ? DEVICE_READ : DEVICE_READ | DEVICE_WRITE);
                 if (r < 0)
                         return r;
         }
@@ -453,6 +459,8 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                             (plan->ownership == OWNERSHIP_AUTO && in->root_is_mapped),
                 .api_from_outside = plan->user_namespace && in->api_from_outside,
                 .uid_base = plan->idmap.base,
+                .ownership = plan->ownership,
+                .sources = in->sources,
                 .tty_gid = tty_gid(plan),
                 .named_hierarchy = plan->named_hierarchy,
                 .pty = plan->console != CONSOLE_PIPE,

@@ -72,7 +72,7 @@ struct plan_inputs {
         const struct host_facts *host;
         const struct tree_facts *tree;
         const struct ids *ids;
-        const struct source_fact *sources;             /* one for each custom mount */
+        const struct source_fact *sources;             /* of all custom mounts, by their numbers */
         const struct credential_bytes *credentials;    /* one for each credential */
         const struct journal_facts *journal;           /* NULL: not looked at */
         const struct bound_users *users;               /* NULL: none */

@@ -43,6 +43,8 @@ setting_apply_fn set_working_directory;
 
 /* ---- setters-mounts.c ---- */
 setting_apply_fn set_bind;
+setting_apply_fn set_inaccessible;
+setting_apply_fn set_overlay;
 setting_apply_fn set_tmpfs;
 
 /* ---- setters-payload.c: what the payload is started with ---- */

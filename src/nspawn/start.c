@@ -185,6 +185,17 @@ static int start_receiver(struct start *s, struct failure *failure)
                        : 0;
 }
 
+/* The file system of the tree cannot be mapped: there may be another way. */
+static int tree_not_mapped(const struct start *s, struct failure *failure)
+{
+        if (s->plan->config->ownership != OWNERSHIP_MAP)
+                return START_CANNOT_MAP;
+        return failure_set(failure, -EINVAL,
+                           "The file system of '%s' does not support id-mapped mounts. Use "
+                           "--private-users-ownership=chown.",
+                           s->plan->tree->path);
+}
+
 static int prepare_mounts(struct start *s, struct failure *failure)
 {
         struct mount_run_options options = {
@@ -195,8 +206,16 @@ static int prepare_mounts(struct start *s, struct failure *failure)
                 .root_owner = root_owner(s->plan),
                 .shares_cgroup = s->container->scope.shares_group,
                 .make_targets = s->plan->user_namespace && config_root_is_writable(s->plan->config),
+                .scratch = &s->container->scratch,
+                .idmap = s->plan->idmap,
         };
-        int r;
+        int r = 0;
+
+        if (s->plan->mounts.n_temporary > 0)
+                r = scratch_make(options.scratch, s->plan->machine, s->plan->mounts.n_temporary,
+                                 options.owner, failure);
+        if (r < 0)
+                return r;
 
         s->container->notify_fd = notify_socket_new();
         if (s->container->notify_fd < 0)
@@ -209,6 +228,8 @@ static int prepare_mounts(struct start *s, struct failure *failure)
                 return r;
         options.journal_fd = s->container->receiver.socket_fd;
         r = mount_run_prepare(&s->mounts, &options, failure);
+        if (r == -EINVAL && failure->error == 0)
+                return tree_not_mapped(s, failure);
         return r < 0 ? r : change_new_root(s, failure);
 }
 
@@ -314,14 +335,8 @@ static int map_ids(struct start *s, struct failure *failure)
         r = mount_run_map(&s->mounts, userns_fd, failure);
         if (r >= 0)
                 r = mount_run_map_api(&s->mounts, c->leader_pidfd, failure);
-        if (r == -EINVAL && failure->error == 0) {
-                if (s->plan->config->ownership != OWNERSHIP_MAP)
-                        return START_CANNOT_MAP;
-                return failure_set(failure, r,
-                                   "The file system of '%s' does not support id-mapped mounts. Use "
-                                   "--private-users-ownership=chown.",
-                                   s->plan->tree->path);
-        }
+        if (r == -EINVAL && failure->error == 0)
+                return tree_not_mapped(s, failure);
         return r < 0 || s->plan->mounts.ops[0].phase != PHASE_MAPPED ? r
                                                                      : change_new_root(s, failure);
 }
@@ -438,6 +453,7 @@ void container_done(struct container *c)
         c->notify_fd = fd_close(c->notify_fd);
         c->channel_fd = fd_close(c->channel_fd);
         c->kmsg_fd = fd_close(c->kmsg_fd);
+        scratch_done(&c->scratch);
         if (c->propagate)
                 (void) rmdir(c->propagate);
         free(c->propagate);

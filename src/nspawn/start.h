@@ -5,6 +5,7 @@
 #include "basic/process.h"
 #include "nspawn/console.h"
 #include "nspawn/plan.h"
+#include "nspawn/scratch.h"
 #include "shared/host-named.h"
 
 /* Has a directory for each machine, through which mounts get in while it runs. */
@@ -21,7 +22,8 @@ struct container {
         int notify_fd;
         int channel_fd;
         struct journal_receiver receiver;
-        int kmsg_fd;     /* keeps the FIFO that stands for /proc/kmsg open */
+        int kmsg_fd; /* keeps the FIFO that stands for /proc/kmsg open */
+        struct scratch scratch;
         char *propagate; /* directory of the host for mounts added later */
 };
 
@@ -29,7 +31,7 @@ struct container {
         {                                                                                          \
                 .scope = SCOPE_NULL, .named_group = NAMED_GROUP_NULL, .console = CONSOLE_NULL,     \
                 .leader_pidfd = -1, .notify_fd = -1, .channel_fd = -1, .kmsg_fd = -1,              \
-                .receiver = JOURNAL_RECEIVER_NULL                                                  \
+                .receiver = JOURNAL_RECEIVER_NULL, .scratch = SCRATCH_NULL                         \
         }
 
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */

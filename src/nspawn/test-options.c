@@ -333,13 +333,20 @@ static void test_words(void **state)
 static void describe_custom_mount(const struct custom_mount *m, struct strbuf *b)
 {
         static const char *const idmaps[] = { "noidmap", "idmap", "rootidmap", "owneridmap" };
+        static const char *const types[] = { "bind", "tmpfs", "overlay", "inaccessible" };
 
+        strbuf_addf(b, "%s ", types[m->type]);
+        for (size_t i = 0; i < m->n_sources; i++)
+                strbuf_addf(b, "%s%s ", m->sources[i].place == SOURCE_TREE ? "+" : "",
+                            m->sources[i].path ? m->sources[i].path : "temporary");
+        strbuf_add(b, m->destination);
         if (m->type == CUSTOM_TMPFS)
-                strbuf_addf(b, "tmpfs %s %s;", m->destination, m->options ? m->options : "-");
-        else
-                strbuf_addf(b, "bind %s %s %s %s %s;", m->source, m->destination,
-                            m->read_only ? "ro" : "rw", m->recursive ? "rbind" : "norbind",
-                            idmaps[m->idmap]);
+                strbuf_addf(b, " %s", m->options ? m->options : "-");
+        if (m->n_sources > 0)
+                strbuf_add(b, m->read_only ? " ro" : " rw");
+        if (m->type == CUSTOM_BIND)
+                strbuf_addf(b, " %s %s", m->recursive ? "rbind" : "norbind", idmaps[m->idmap]);
+        strbuf_add(b, ";");
 }
 
 static void describe_limits(const struct container_config *c, struct strbuf *b)
@@ -639,6 +646,26 @@ static void test_good_values(void **state)
                 { "--tmpfs=/t:size=1m,mode=0700", OTHER(custom_mounts),
                   "tmpfs /t size=1m,mode=0700;" },
                 { "--tmpfs=/t/", OTHER(custom_mounts), "tmpfs /t -;" },
+                { "--bind=+/a", OTHER(custom_mounts), "bind +/a /a rw rbind noidmap;" },
+                { "--bind=+/:/b", OTHER(custom_mounts), "bind +/ /b rw rbind noidmap;" },
+                { "--bind-ro=+/a/../b:/c", OTHER(custom_mounts),
+                  "bind +/a/../b /c ro rbind noidmap;" },
+                { "--bind=:/a", OTHER(custom_mounts), "bind temporary /a rw rbind noidmap;" },
+                { "--bind=/a:/b:", OTHER(custom_mounts), "bind /a /b rw rbind noidmap;" },
+                { "--bind=/a:/b:rootidmap", OTHER(custom_mounts),
+                  "bind /a /b rw rbind rootidmap;" },
+                { "--bind-ro=/a:/b:owneridmap,norbind", OTHER(custom_mounts),
+                  "bind /a /b ro norbind owneridmap;" },
+                { "--bind=/a:/", OTHER(custom_mounts), "bind /a / rw rbind noidmap;" },
+                { "--overlay=/a:/b", OTHER(custom_mounts), "overlay /a /b /b rw;" },
+                { "--overlay=/a:/b:/c", OTHER(custom_mounts), "overlay /a /b /c rw;" },
+                { "--overlay=/a:/b:/c:/d", OTHER(custom_mounts), "overlay /a /b /c /d rw;" },
+                { "--overlay-ro=/a:/b:/c", OTHER(custom_mounts), "overlay /a /b /c ro;" },
+                { "--overlay=/a::/c", OTHER(custom_mounts), "overlay /a temporary /c rw;" },
+                { "--overlay=+/a:+/b:/c", OTHER(custom_mounts), "overlay +/a +/b /c rw;" },
+                { "--overlay=+/a:+/b", OTHER(custom_mounts), "overlay +/a +/b /b rw;" },
+                { "--overlay=/a\\:x:/b\\\\:/c", OTHER(custom_mounts), "overlay /a:x /b\\ /c rw;" },
+                { "--inaccessible=/a//b/", OTHER(custom_mounts), "inaccessible /a/b;" },
 
                 { "", OTHER(console_mode), "default" },
                 { "--console=interactive", OTHER(console_mode), "interactive" },
@@ -799,14 +826,30 @@ static void test_bad_values(void **state)
                 { "--bind=/a:/b:rbind,bad", -EINVAL, "norbind" },
                 { "--bind=/a:/b:rbind:x", -EINVAL, "SOURCE" },
                 { "--bind=/a\\", -EINVAL, "SOURCE" },
-                { "--bind=+/a", -EOPNOTSUPP, "not built yet" },
-                { "--bind=:/a", -EOPNOTSUPP, "not built yet" },
+                { "--bind=+a:/b", -EINVAL, "'+/PATH'" },
+                { "--bind=+:/b", -EINVAL, "'+/PATH'" },
+                { "--bind=:", -EINVAL, "destination" },
+                { "--bind=:a", -EINVAL, "destination" },
+                { "--bind=:/a/../b", -EINVAL, "'..'" },
+                { "--bind=/a/../b", -EINVAL, "'..'" },
+                { "--overlay=", -EINVAL, "two" },
+                { "--overlay=/a", -EINVAL, "two" },
+                { "--overlay=/a:", -EINVAL, "left empty" },
+                { "--overlay=:/a", -EINVAL, "left empty" },
+                { "--overlay=:/a:/b", -EINVAL, "left empty" },
+                { "--overlay=/a::/b:/c", -EINVAL, "left empty" },
+                { "--overlay-ro=/a:/b:", -EINVAL, "destination" },
+                { "--overlay=/a:/b:c", -EINVAL, "destination" },
+                { "--overlay=+a:/b:/c", -EINVAL, "'+/PATH'" },
+                { "--overlay=/a:/b:/c/..", -EINVAL, "'..'" },
+                { "--overlay=/a:/b\\", -EINVAL, "LOWER" },
+                { "--inaccessible=", -EINVAL, "absolute" },
+                { "--inaccessible=a", -EINVAL, "absolute" },
+                { "--inaccessible=/a/..", -EINVAL, "'..'" },
                 { "--bind=", -EINVAL, "path of the source" },
                 { "--settings=", -EINVAL, "override" },
                 { "--settings=TRUSTED", -EINVAL, "override" },
                 { "--rlimit=NICE=-21", -ERANGE, "not a number" },
-                { "--bind=/a:/b:rootidmap", -EOPNOTSUPP, "not built yet" },
-                { "--bind-ro=/a:/b:owneridmap", -EOPNOTSUPP, "not built yet" },
                 { "--tmpfs=t", -EINVAL, "not absolute" },
                 { "--tmpfs=", -EINVAL, "not absolute" },
                 { "--tmpfs=/t:a:b", -EINVAL, "PATH" },
@@ -853,7 +896,7 @@ static void test_relative_paths(void **state)
         assert_int_equal(apply("-D./tree/|--bind=a:/b", &c, &failure), 0);
         assert_int_equal(chdir(cwd), 0);
         assert_string_equal(c.directory, "/usr/tree");
-        assert_string_equal(c.custom_mounts[0].source, "/usr/a");
+        assert_string_equal(c.custom_mounts[0].sources[0].path, "/usr/a");
         assert_string_equal(c.custom_mounts[0].destination, "/b");
         assert_string_equal(c.custom_mounts[0].origin, "--bind=a:/b");
 }
@@ -1109,8 +1152,16 @@ static void test_validate(void **state)
                 { "-D///", NULL, -EINVAL, "root directory" },
                 { "--json", NULL, -EINVAL, "--dry-run" },
                 { "--json|--dry-run", NULL, 0, "" },
-                { "--tmpfs=/", NULL, -EOPNOTSUPP, "--tmpfs=/" },
-                { "--bind=/a:/", NULL, -EOPNOTSUPP, "--bind=/a:/" },
+                { "--tmpfs=/", NULL, 0, "" },
+                { "--bind=/a:/", NULL, 0, "" },
+                { "--overlay=+/::/|--read-only", NULL, 0, "" },
+                { "--tmpfs=/|--private-users=65536", NULL, 0, "" },
+                { "--tmpfs=/|--private-users=65536|--private-users-ownership=chown", NULL, -EINVAL,
+                  "--private-users-ownership=chown" },
+                { "--tmpfs=/|--private-users=yes", NULL, -EINVAL, "--private-users=BASE" },
+                { "--tmpfs=/|--private-users=pick|--private-users-ownership=off", NULL, -EINVAL,
+                  "--private-users=BASE" },
+                { "--inaccessible=/", NULL, -EINVAL, "hides the whole container" },
                 { "-U|--bind=/a:/", NULL, -EINVAL, "--private-users-ownership=auto" },
                 { "--private-users=pick|--bind=/a:/", NULL, -EINVAL, "ownership" },
                 { "--bind=/a:/b", NULL, 0, "" },

@@ -845,15 +845,30 @@ static void test_devices(void **state)
 static void test_bound_devices(void **state)
 {
         WORLD(w, "--bind=/dev/sda|--bind-ro=/dev/sdb:/dev/x|--bind=/dev/snd|--bind=/dev/gone|"
-                 "--bind=/dev/kvm|--tmpfs=/t|--bind-ro=/dev/ttyS0");
+                 "--bind=/dev/kvm|--tmpfs=/t|--bind-ro=/dev/ttyS0|--bind=+/dev/disk:/x");
 
         (void) state;
-        w.sources[0] = (struct source_fact){ true, S_IFBLK | 0660, makedev(8, 0) };
-        w.sources[1] = (struct source_fact){ true, S_IFBLK | 0660, makedev(8, 16) };
-        w.sources[2] = (struct source_fact){ true, S_IFDIR | 0755, makedev(0, 0) };
-        w.sources[3] = (struct source_fact){ false, S_IFBLK | 0660, makedev(9, 9) };
-        w.sources[4] = (struct source_fact){ true, S_IFCHR | 0666, makedev(10, 232) };
-        w.sources[6] = (struct source_fact){ true, S_IFCHR | 0660, makedev(4, 64) };
+        w.sources[0] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFBLK | 0660,
+                                             .device = makedev(8, 0) };
+        w.sources[1] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFBLK | 0660,
+                                             .device = makedev(8, 16) };
+        w.sources[2] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFDIR | 0755,
+                                             .device = makedev(0, 0) };
+        w.sources[3] = (struct source_fact){ .exists = false,
+                                             .mode = S_IFBLK | 0660,
+                                             .device = makedev(9, 9) };
+        w.sources[4] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFCHR | 0666,
+                                             .device = makedev(10, 232) };
+        w.sources[5] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFCHR | 0660,
+                                             .device = makedev(4, 64) };
+        w.sources[6] = (struct source_fact){ .exists = true,
+                                             .mode = S_IFBLK | 0660,
+                                             .device = makedev(7, 7) };
         build(&w);
         assert_int_equal(w.plan.n_devices, 14);
         assert_int_equal(access_of(&w, 'b', 8, 0), DEVICE_READ | DEVICE_WRITE);
@@ -861,6 +876,7 @@ static void test_bound_devices(void **state)
         assert_int_equal(access_of(&w, 'c', 10, 232), DEVICE_READ | DEVICE_WRITE);
         assert_int_equal(access_of(&w, 'c', 4, 64), DEVICE_READ);
         assert_int_equal(access_of(&w, 'b', 9, 9), 0);
+        assert_int_equal(access_of(&w, 'b', 7, 7), 0); /* the tree's maker is not believed */
 }
 
 /* ---- mounts ------------------------------------------------------------------------------ */
@@ -1146,6 +1162,212 @@ static void test_custom_mounts(void **state)
                         assert_string_equal(op->source, "/a");
                         assert_non_null(startswith(op->why, "--bind="));
                 }
+        }
+}
+
+/* Where sources are, and whose ids they show. */
+static void test_custom_sources(void **state)
+{
+        static const struct {
+                const char *line;
+                enum mount_phase phase;
+                enum source_place place;
+                const char *source;
+                struct mount_owner owner;
+        } rows[] = {
+                { "--bind=/a:/b", PHASE_PREPARE, SOURCE_HOST, "/a", { .is_set = false } },
+                { "--bind=+/a:/b", PHASE_PREPARE, SOURCE_TREE, "/a", { .is_set = false } },
+                { "--bind=:/b", PHASE_PREPARE, SOURCE_TEMPORARY, "0", { .is_set = false } },
+                /* The tree's part shows the ids that the tree shows. */
+                { "-U|--bind=+/a:/b", PHASE_MAPPED, SOURCE_TREE, "/a", { .is_set = false } },
+                { "-U|--private-users-ownership=chown|--bind=+/a:/b",
+                  PHASE_PREPARE,
+                  SOURCE_TREE,
+                  "/a",
+                  { .is_set = false } },
+                { "-U|--bind=:/b:idmap",
+                  PHASE_PREPARE,
+                  SOURCE_TEMPORARY,
+                  "0",
+                  { .is_set = false } },
+                { "-U|--bind=:/b:rootidmap",
+                  PHASE_PREPARE,
+                  SOURCE_TEMPORARY,
+                  "0",
+                  { .is_set = false } },
+                { "--bind=/a:/b:rootidmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, 0, 0 } },
+                { "-U|--bind=/a:/b:rootidmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, BASE, BASE } },
+                { "-U|--bind=+/a:/b:rootidmap",
+                  PHASE_PREPARE,
+                  SOURCE_TREE,
+                  "/a",
+                  { true, 1000, 100, BASE, BASE } },
+                { "--bind=/a:/b:owneridmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, 33, 70034 } },
+                { "-U|--bind=/a:/b:owneridmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, BASE + 33, BASE } },
+                { "-U|--private-users-ownership=chown|--bind=/a:/b:owneridmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, BASE + 33, BASE + 70034 - 65536 } },
+                { "-U|--private-users-ownership=off|--bind=/a:/b:owneridmap",
+                  PHASE_PREPARE,
+                  SOURCE_HOST,
+                  "/a",
+                  { true, 1000, 100, 33, 70034 } },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                const struct mount_op *op;
+
+                w.sources[0] =
+                        (struct source_fact){ true, S_IFDIR | 0755, 0, 1000, 100, true, 33, 70034 };
+                build(&w);
+                op = find(&w, "/b");
+                assert_int_equal(op->phase, rows[i].phase);
+                assert_int_equal(op->place, rows[i].place);
+                assert_string_equal(op->source, rows[i].source);
+                assert_int_equal(op->owner.is_set, rows[i].owner.is_set);
+                assert_int_equal(op->owner.uid, rows[i].owner.uid);
+                assert_int_equal(op->owner.gid, rows[i].owner.gid);
+                assert_int_equal(op->owner.shown_uid, rows[i].owner.shown_uid);
+                assert_int_equal(op->owner.shown_gid, rows[i].owner.shown_gid);
+                assert_int_equal(w.plan.mounts.n_temporary, rows[i].place == SOURCE_TEMPORARY);
+        }
+}
+
+/* A destination that is not there is going to be root's. */
+static void test_owner_of_missing_destination(void **state)
+{
+        WORLD(w, "-U|--bind=/a:/b:owneridmap");
+
+        (void) state;
+        w.sources[0] = (struct source_fact){ .exists = true, .uid = 7, .gid = 8 };
+        build(&w);
+        assert_int_equal(find(&w, "/b")->owner.shown_uid, BASE);
+        assert_int_equal(find(&w, "/b")->owner.shown_gid, BASE);
+}
+
+static void test_overlays(void **state)
+{
+        static const struct {
+                const char *line;
+                size_t n_layers, n_temporary;
+                bool has_upper, mapped;
+                const char *printed;
+        } rows[] = {
+                { "--overlay=/x:/b", 2, 0, true, false, "overlay /b of /x below /b rw (" },
+                { "--overlay=/x:/y:/z:/b", 3, 0, true, false,
+                  "overlay /b of /x, /y below /z rw (" },
+                { "--overlay-ro=/x:/y:/b", 2, 0, false, false, "overlay /b of /x below /y ro (" },
+                { "--overlay=+/x::/b", 2, 1, true, false,
+                  "overlay /b of +/x below a temporary directory rw (" },
+                { "-U|--overlay=+/x::/b", 2, 1, true, true, " id-mapped (--overlay=" },
+                { "-U|--overlay=/x:+/y:/b", 2, 0, true, true, " id-mapped (--overlay=" },
+                { "-U|--overlay=/x:/y:/b", 2, 0, true, false, " rw (--overlay=" },
+                { "-U|--private-users-ownership=chown|--overlay=+/x:/y:/b", 2, 0, true, false,
+                  " rw (--overlay=" },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+                const struct mount_op *op;
+
+                build(&w);
+                op = find(&w, "/b");
+                assert_int_equal(op->kind, MOUNT_LAYERS);
+                assert_int_equal(op->phase, PHASE_PREPARE);
+                assert_int_equal(op->n_layers, rows[i].n_layers);
+                assert_int_equal(mount_op_has_upper(op), rows[i].has_upper);
+                assert_int_equal(!!(op->flags & MOUNT_MAP_TREE), rows[i].mapped);
+                assert_int_equal(w.plan.mounts.n_temporary, rows[i].n_temporary);
+                assert_null(op->options);
+                plan_print(&w.plan, &text);
+                if (!strstr(strbuf_text(&text), rows[i].printed))
+                        fail_msg("%s: %s", rows[i].line, strbuf_text(&text));
+        }
+}
+
+/* Attributes that only the kernel's own root may set are not for others. */
+static void test_overlay_in_user_namespace(void **state)
+{
+        WORLD(w, "--overlay=/x:/b");
+
+        (void) state;
+        w.host.in_user_namespace = true;
+        build(&w);
+        assert_string_equal(find(&w, "/b")->options, "userxattr");
+}
+
+static void test_inaccessible(void **state)
+{
+        WORLD(w, "--inaccessible=/b|--inaccessible=/proc/b|--bind=/a:/b/c");
+        const struct mount_op *op;
+
+        (void) state;
+        build(&w);
+        op = find(&w, "/b");
+        assert_int_equal(op->kind, MOUNT_HIDE);
+        assert_int_equal(op->phase, PHASE_INSIDE);
+        assert_int_equal(op->attributes, MOUNT_RDONLY | LOCKED);
+        assert_true(mount_plan_find(&w.plan.mounts, "/b") >
+                    mount_plan_find(&w.plan.mounts, "/run"));
+        assert_true(mount_plan_find(&w.plan.mounts, "/proc/b") >
+                    mount_plan_find(&w.plan.mounts, "/proc"));
+}
+
+/* What is mounted on "/" takes the tree's place, and the tree is not written to. */
+static void test_custom_root(void **state)
+{
+        static const struct {
+                const char *line;
+                enum mount_kind kind;
+                unsigned attributes;
+                size_t n_entries;
+        } rows[] = {
+                { "--bind=/a:/", MOUNT_BIND, 0, 0 },
+                { "--tmpfs=/|--bind-ro=/a:/", MOUNT_BIND, MOUNT_RDONLY, 0 },
+                { "--read-only|--overlay=+/::/", MOUNT_LAYERS, 0, 0 },
+                { "--bind=/a:/b|--tmpfs=/", MOUNT_NEW, MOUNT_NODEV | MOUNT_STRICTATIME, 12 },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WORLD(w, rows[i].line);
+                const struct mount_op *op;
+
+                w.tree.usr_folders = 15;
+                build(&w);
+                op = &w.plan.mounts.ops[0];
+                assert_string_equal(op->target, "/");
+                assert_int_equal(op->kind, rows[i].kind);
+                assert_true(mount_plan_has_new_root(&w.plan.mounts));
+                assert_int_equal(op->attributes, rows[i].attributes);
+                assert_int_equal(op->n_entries, rows[i].n_entries);
+                for (size_t k = 1; k < w.plan.mounts.n_ops; k++)
+                        assert_true(!streq(w.plan.mounts.ops[k].target, "/") ||
+                                    w.plan.mounts.ops[k].kind == MOUNT_CHANGE);
+                assert_false(w.plan.etc.base_directories);
+                assert_int_equal(w.plan.etc.resolv_conf, ETC_BIND);
         }
 }
 
@@ -1674,6 +1896,12 @@ int main(void)
                 cmocka_unit_test(test_mount_order),
                 cmocka_unit_test(test_custom_mounts_are_sorted),
                 cmocka_unit_test(test_custom_mounts),
+                cmocka_unit_test(test_custom_sources),
+                cmocka_unit_test(test_owner_of_missing_destination),
+                cmocka_unit_test(test_overlays),
+                cmocka_unit_test(test_overlay_in_user_namespace),
+                cmocka_unit_test(test_inaccessible),
+                cmocka_unit_test(test_custom_root),
                 cmocka_unit_test(test_custom_mounts_on_defaults),
                 cmocka_unit_test(test_private_network),
                 cmocka_unit_test(test_nesting),

@@ -394,6 +394,16 @@ static const struct merge_row merge_rows[] = {
         { "", "[Exec]\nKillSignal=SIGTERM\nKillSignal=\n", YES, "*KillSignal=SIGTERM", "SIGTERM" },
         { "", "[Exec]\nKillSignal=help\n", YES, "", "give a signal" },
         { "", "[Files]\nBind=\nBind=/a\n", YES, "*Bind=/a", "a.nspawn:2" },
+        { "", "[Files]\nOverlay=\nOverlay=/a:/b\n", YES, "*Overlay=/a:/b", "a.nspawn:2" },
+        { "", "[Files]\nOverlayReadOnly=/a\nOverlayReadOnly=+/a:/b:/c\n", YES,
+          "*OverlayReadOnly=+/a:/b:/c", "a.nspawn:2" },
+        { "", "[Files]\nInaccessible=\nInaccessible=/a\n", YES, "*Inaccessible=/a", "a.nspawn:2" },
+        { "", "[Files]\nOverlay=/a:/b\n", BESIDE, "", "not trusted" },
+        { "", "[Files]\nOverlayReadOnly=/a:/b\n", BESIDE, "", "not trusted" },
+        { "", "[Files]\nInaccessible=/a\n", BESIDE, "", "not trusted" },
+        { "--inaccessible=/b", "[Files]\nOverlay=/a:/b\n", YES, "--inaccessible=/b", NULL },
+        { "--overlay=/b:/c", "[Files]\nInaccessible=/a\nBind=/x\n", OVERRIDE,
+          "*Inaccessible=/a *Bind=/x", NULL },
         /* Keys. */
         { "", "[Exec]\nuser=a\nReadOnly=yes\n", YES, "", "no such key" },
         { "", "[Exec]\nLimit*=5\nLimitRLIMIT_CPU=1\nLimit=1\nLimitX=1\n", YES, "", "no such key" },
@@ -610,9 +620,9 @@ static void test_network_capability(void **state)
 static void test_planned(void **state)
 {
         static const char *const texts[] = {
-                "[Files]\nInaccessible=/a\n",     "[Network]\nPort=80\n",
-                "[Network]\nInterface=a b\n",     "[Files]\nBind=+/a:/b\n",
-                "[Exec]\nPrivateUsers=managed\n", "[Files]\nOverlay=/a:/b:/c\n",
+                "[Network]\nPort=80\n",
+                "[Network]\nInterface=a b\n",
+                "[Exec]\nPrivateUsers=managed\n",
         };
 
         (void) state;

@@ -42,17 +42,45 @@ static inline bool fuzz_is_clean(const char *path)
         return path_is_absolute(path) && path_is_normalized(path);
 }
 
+static inline void fuzz_check_sources(const struct custom_mount *m)
+{
+        switch (m->type) {
+        case CUSTOM_BIND:
+                FUZZ_CHECK(m->n_sources == 1);
+                break;
+        case CUSTOM_OVERLAY:
+                FUZZ_CHECK(m->n_sources >= 2 && m->idmap == BIND_IDMAP_NONE);
+                break;
+        case CUSTOM_TMPFS:
+        case CUSTOM_INACCESSIBLE:
+                FUZZ_CHECK(m->n_sources == 0 && !m->read_only);
+                break;
+        }
+        for (size_t i = 0; i < m->n_sources; i++) {
+                const struct custom_source *source = &m->sources[i];
+
+                FUZZ_CHECK((source->place == SOURCE_TEMPORARY) == !source->path);
+                FUZZ_CHECK(!source->path || path_is_absolute(source->path));
+                /* Of the layers only the last one. */
+                FUZZ_CHECK(source->path || i + 1 == m->n_sources);
+        }
+}
+
 static inline void fuzz_check_paths(const struct container_config *c)
 {
+        size_t n_sources = 0;
+
         FUZZ_CHECK(!c->directory || path_is_absolute(c->directory));
         FUZZ_CHECK(!c->working_directory || fuzz_is_clean(c->working_directory));
         for (size_t i = 0; i < c->n_custom_mounts; i++) {
                 const struct custom_mount *m = &c->custom_mounts[i];
 
                 FUZZ_CHECK(m->origin && fuzz_is_clean(m->destination));
-                FUZZ_CHECK((m->type == CUSTOM_BIND) == (m->source != NULL));
-                FUZZ_CHECK(!m->source || path_is_absolute(m->source));
+                fuzz_check_sources(m);
+                FUZZ_CHECK(m->first_source == n_sources);
+                n_sources += m->n_sources;
         }
+        FUZZ_CHECK(n_sources == c->n_custom_sources);
 }
 
 static inline void fuzz_check_numbers(const struct container_config *c)

@@ -40,7 +40,8 @@ static void try_plan(const struct container_config *c)
         const struct ids ids = { .user_namespace = c->userns_mode != USERNS_NO,
                                  .map = { 524288, 65536 },
                                  .password_lock = LOCK_FILE_NULL };
-        struct source_fact *sources CLEANUP_FREE = calloc(c->n_custom_mounts + 1, sizeof(*sources));
+        struct source_fact *sources CLEANUP_FREE =
+                calloc(c->n_custom_sources + 1, sizeof(*sources));
         const struct plan_inputs in = { .config = c,
                                         .host = &host,
                                         .tree = &tree,
@@ -53,7 +54,7 @@ static void try_plan(const struct container_config *c)
         int r;
 
         FUZZ_CHECK(sources);
-        for (size_t i = 0; i < c->n_custom_mounts; i++)
+        for (size_t i = 0; i < c->n_custom_sources; i++)
                 sources[i] = (struct source_fact){ .exists = i % 4 != 3,
                                                    .mode = i % 2 ? S_IFDIR : S_IFCHR };
         r = plan_build(&in, &plan, &failure);

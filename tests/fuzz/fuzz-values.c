@@ -10,9 +10,11 @@
 #include "basic/strbuf.h"
 #include "basic/strv.h"
 #include "basic/unescape.h"
+#include "fuzz-config.h"
 #include "fuzz.h"
 #include "nspawn/credentials.h"
 #include "nspawn/families.h"
+#include "nspawn/options.h"
 
 /* The small parsers of values: what they accept is in range, and is the same when said again. */
 
@@ -202,6 +204,96 @@ static void try_parts(const char *text)
                 FUZZ_CHECK(streq(parts[i], again[i]));
 }
 
+/* ---- values of options about mounts ------------------------------------------------------ */
+
+static void add_escaped(struct strbuf *out, const char *text)
+{
+        for (; *text; text++)
+                strbuf_addf(out, "%s%c", *text == ':' || *text == '\\' ? "\\" : "", *text);
+}
+
+/* The value again, all spelled out. */
+static void say_again(const struct custom_mount *m, struct strbuf *out)
+{
+        static const char *const idmaps[] = { "noidmap", "idmap", "rootidmap", "owneridmap" };
+
+        for (size_t i = 0; i < m->n_sources; i++) {
+                strbuf_add(out, m->sources[i].place == SOURCE_TREE ? "+" : "");
+                add_escaped(out, m->sources[i].path ? m->sources[i].path : "");
+                strbuf_add(out, ":");
+        }
+        if (m->type == CUSTOM_INACCESSIBLE)
+                strbuf_add(out, m->destination); /* has no parts */
+        else
+                add_escaped(out, m->destination);
+        if (m->type == CUSTOM_BIND)
+                strbuf_addf(out, ":%s,%s", m->recursive ? "rbind" : "norbind", idmaps[m->idmap]);
+        if (m->options) {
+                strbuf_add(out, ":");
+                add_escaped(out, m->options);
+        }
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? streq(a, b) : a == b;
+}
+
+static bool same_mount(const struct custom_mount *a, const struct custom_mount *b)
+{
+        if (a->type != b->type || a->n_sources != b->n_sources || a->read_only != b->read_only ||
+            a->recursive != b->recursive || a->idmap != b->idmap ||
+            !streq(a->destination, b->destination) || !same_text(a->options, b->options))
+                return false;
+        for (size_t i = 0; i < a->n_sources; i++)
+                if (a->sources[i].place != b->sources[i].place ||
+                    !same_text(a->sources[i].path, b->sources[i].path))
+                        return false;
+        return true;
+}
+
+static int apply_mount(const char *option, const char *value, struct container_config *c)
+{
+        struct settings s CLEANUP(settings_done) = { .n = 0 };
+        struct failure failure = { .error = 0 };
+        char *word CLEANUP_FREE = NULL;
+        char *argv[] = { (char *) "nspawn", NULL, NULL };
+        int r;
+
+        config_init(c);
+        FUZZ_CHECK(asprintf(&word, "--%s=%s", option, value) > 0);
+        argv[1] = word;
+        r = settings_add_argv(&s, 2, argv, &failure);
+        if (r >= 0)
+                r = settings_apply(&s, c, &failure);
+        fuzz_check_failure(r, &failure);
+        return r;
+}
+
+static void try_mount(const char *option, const char *text)
+{
+        struct container_config c CLEANUP(config_done), again CLEANUP(config_done);
+        struct strbuf value CLEANUP_STRBUF = STRBUF_NULL;
+
+        config_init(&again);
+        if (apply_mount(option, text, &c) != 0)
+                return;
+        fuzz_check_config(&c);
+        FUZZ_CHECK(c.n_custom_mounts == 1);
+        say_again(&c.custom_mounts[0], &value);
+        FUZZ_CHECK(apply_mount(option, strbuf_text(&value), &again) == 0);
+        FUZZ_CHECK(same_mount(&c.custom_mounts[0], &again.custom_mounts[0]));
+}
+
+static void try_mounts(const char *text)
+{
+        static const char *const options[] = { "bind",       "bind-ro",      "overlay",
+                                               "overlay-ro", "inaccessible", "tmpfs" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                try_mount(options[i], text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         char *text CLEANUP_FREE = fuzz_text(data, size);
@@ -219,6 +311,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 try_capabilities(line);
                 try_access(line);
                 try_parts(line);
+                try_mounts(line);
         }
         return 0;
 }

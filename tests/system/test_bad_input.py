@@ -12,6 +12,10 @@ from harness import lines_of, run
 BAD_VALUES = [
     "--bind=relative", "--bind=/tmp:relative", "--bind=/tmp:/x:nosuchoption", "--bind=",
     "--bind=/a:/b:rbind:more", "--bind-ro=relative/path", "--bind-ro=/tmp:rel",
+    "--bind=+relative:/x", "--bind=:", "--bind=:relative", "--bind=/tmp:/a/../b",
+    "--overlay=", "--overlay=/tmp", "--overlay=:/tmp:/x", "--overlay=/tmp:", "--overlay=/tmp:/tmp:rel",
+    "--overlay=/tmp::/tmp:/x", "--overlay=+rel:/tmp:/x", "--overlay-ro=/tmp", "--overlay-ro=/tmp:/tmp:",
+    "--inaccessible=", "--inaccessible=relative",
     "--tmpfs=relative", "--tmpfs=",
     "--setenv=1x=3", "--setenv==x", "-E=", "-E 1", "--setenv=",
     "--kill-signal=NOSUCH", "--kill-signal=9999", "--kill-signal=0", "--kill-signal=-1",
@@ -79,6 +83,10 @@ BAD_COMBINATIONS = [
     ["--nesting", "--private-users=identity"],
     ["--nesting", "--private-users=0:65536"],
     ["--private-users=1048576", "--private-users-ownership=map", "--tmpfs=/"],
+    ["--private-users=yes", "--overlay=+/::/"],
+    ["--volatile=overlay", "--tmpfs=/"],
+    ["--read-only", "--overlay=/tmp:+/var:/mnt"],
+    ["--inaccessible=/"],
 ]
 
 
@@ -199,8 +207,8 @@ NOT_BUILT = [
     "--image=/x", "-i /x",
     "--network-veth", "-n", "--network-bridge=br0", "--network-zone=z", "--port=80",
     "--network-interface=eth9", "--network-macvlan=eth9", "--network-ipvlan=eth9",
-    "--network-veth-extra=a:b", "--network-namespace-path=/x", "--overlay=/a:/b:/c",
-    "--overlay-ro=/a:/b", "--inaccessible=/x", "--set-credential=a:b", "--load-credential=a:/x",
+    "--network-veth-extra=a:b", "--network-namespace-path=/x",
+    "--set-credential=a:b", "--load-credential=a:/x",
     "--suppress-sync=yes", "--personality=x86", "--cpu-affinity=0",
     "--oom-score-adjust=1", "--ambient-capability=CAP_CHOWN", "--selinux-context=x",
     "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",

@@ -303,6 +303,11 @@ EFFECTS = [
     ("Files", "Volatile=yes", "grep -c ' / tmpfs ' /proc/mounts", "1"),
     ("Files", "Bind=/proc/self:/mnt", "ls -d /mnt/status", "/mnt/status"),
     ("Files", "BindReadOnly=/usr/share:/mnt", "touch /mnt/x 2>/dev/null || echo no", "no"),
+    ("Files", "Bind=+/etc:/mnt", "ls -d /mnt/passwd", "/mnt/passwd"),
+    ("Files", "Overlay=+/etc::/mnt", "echo x >/mnt/passwd; cat /mnt/passwd; grep -c x: /etc/passwd", "x\n[1-9]"),
+    ("Files", "OverlayReadOnly=+/etc:+/usr:/mnt", "ls -d /mnt/passwd /mnt/bin | xargs; touch /mnt/x 2>/dev/null || echo no",
+     "/mnt/bin /mnt/passwd\nno"),
+    ("Files", "Inaccessible=/etc/passwd", "stat -c %a /etc/passwd", "0"),
     ("Files", "TemporaryFileSystem=/mnt:size=1m", "grep -c ' /mnt tmpfs .*size=1024k' /proc/mounts", "1"),
     ("Files", "PrivateUsersOwnership=off\n[Exec]\nPrivateUsers=1572864", "stat -c %u /usr", "65534"),
     ("Files", "PrivateUsersChown=yes\n[Exec]\nPrivateUsers=1572864", "stat -c %u /usr", "0"),
@@ -412,7 +417,8 @@ BAD = [
     ("Files", "Bind=/a:b"), ("Files", "BindReadOnly=/a:b"),
     ("Exec", "Ephemeral=x"), ("Exec", "EphemeralMethod=x"), ("Exec", "EphemeralDirectory=x"),
     ("Exec", "PivotRoot=x"),
-    ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
+    ("Files", "Overlay="), ("Files", "Overlay=/a"), ("Files", "OverlayReadOnly=/a:/b:c"), ("Files", "Inaccessible=a"),
+    ("Files", "Inaccessible="), ("Files", "TemporaryFileSystem=x"), ("Files", "PrivateUsersOwnership=x"),
     ("Exec", "SystemCallFilter=" + 200 * "x"),
     ("Files", "PrivateUsersChown=x"), ("Network", "Private=x"), ("Exec", "ReadOnly=yes"),
     ("Unknown", "User=a"), ("Resources", "MemoryMax=lots"), ("Resources", "TasksMax=0"),
@@ -434,7 +440,7 @@ def test_bad_value(busybox, section, line):
 
 
 PLANNED = [
-           ("Exec", "SuppressSync=yes"), ("Files", "Overlay=/a:/b:/c"),
+           ("Exec", "SuppressSync=yes"),
            ("Network", "VirtualEthernet=yes"), ("Network", "Zone=z"), ("Network", "Port=80")]
 
 
