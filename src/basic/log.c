@@ -26,6 +26,10 @@ void log_message_v(enum log_level level, const char *format, va_list ap)
         if (r < 0)
                 return;
         n = MIN_OF((size_t) r, sizeof(line) - 2);
+        /* As in failures: names from elsewhere may be in it, and no terminal obeys them. */
+        for (size_t i = 0; i < n; i++)
+                if ((unsigned char) line[i] < ' ' || line[i] == 0x7f)
+                        line[i] = '?';
         line[n++] = '\n';
         /* A message that cannot be written has nobody to be reported to. */
         (void) !write(STDERR_FILENO, line, n);

@@ -29,6 +29,8 @@
 #define PREFIX ".#machine."
 #define SUFFIX_LENGTH ((size_t) (EPHEMERAL_SUFFIX_SIZE - 1))
 #define NAME_TRIES 16
+/* What a name has of a tree's, so that its lock has room for the rest. */
+#define BASE_MAX (NAME_MAX - 64)
 
 int ephemeral_suffix_draw(char suffix[EPHEMERAL_SUFFIX_SIZE])
 {
@@ -182,7 +184,7 @@ static int passing_tree_begin(struct passing_tree *p, int take_fd, const char *f
 
                 free(p->name);
                 p->name = NULL;
-                if (asprintf(&p->name, PREFIX "%.*s%s", (int) (NAME_MAX - 64), base, suffix) < 0) {
+                if (asprintf(&p->name, PREFIX "%.*s%s", (int) BASE_MAX, base, suffix) < 0) {
                         p->name = NULL;
                         break;
                 }
@@ -201,9 +203,14 @@ static int passing_tree_begin(struct passing_tree *p, int take_fd, const char *f
         }
         if (!p->folder || !p->name)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        return r < 0 ? failure_set(failure, r, "Cannot make the lock '.#%s.lck' in '%s': %s.",
-                                   p->name, folder, error_text(r))
-                     : 0;
+        if (r >= 0)
+                return 0;
+        (void) failure_set(failure, r, "Cannot make the lock '.#%s.lck' in '%s': %s.", p->name,
+                           folder, error_text(r));
+        /* Without the lock the name is not ours, and nor is what may be there. */
+        free(p->name);
+        p->name = NULL;
+        return r;
 }
 
 void passing_tree_done(struct passing_tree *p)
@@ -511,7 +518,7 @@ static const char *leftover_suffix(const char *lock, const char *base)
 {
         const char *rest = startswith(lock, ".#" PREFIX);
         const char *end = rest ? endswith(rest, ".lck") : NULL;
-        size_t n = strlen(base);
+        size_t n = strnlen(base, BASE_MAX);
 
         if (!end || (size_t) (end - rest) != n + SUFFIX_LENGTH || memcmp(rest, base, n) != 0 ||
             strspn(rest + n, "0123456789abcdef") != SUFFIX_LENGTH)
@@ -527,7 +534,8 @@ static int remove_leftover(int folder_fd, const char *folder, const char *base, 
         char *other CLEANUP_FREE = NULL, suffix[EPHEMERAL_SUFFIX_SIZE];
         int r;
 
-        if (asprintf(&p.name, PREFIX "%s%.*s", base, (int) SUFFIX_LENGTH, digits) < 0)
+        if (asprintf(&p.name, PREFIX "%.*s%.*s", (int) BASE_MAX, base, (int) SUFFIX_LENGTH,
+                     digits) < 0)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         r = lock_name(folder_fd, p.name, &p.lock);
         if (r < 0) {

@@ -411,6 +411,22 @@ def test_cleanup_needs_to_know_whom():
 
 
 @pytest.mark.ours
+def test_leftovers_of_a_tree_with_an_odd_name(busybox):
+    """One so long that names of throw-away trees have a part of it; and no terminal obeys it."""
+    tree = busybox.parent / ("\x1b]0;" + 196 * "n")
+    left = f".#machine.{tree.name[:191]}0123456789abcdef"
+    (busybox.parent / left).mkdir()
+    (busybox.parent / f".#{left}.lck").touch()
+    busybox.rename(tree)
+    try:
+        result = run("-x", "-M", f"{harness.TAG}-odd", "-D", tree, "true", quiet=False)
+    finally:
+        tree.rename(busybox)
+    assert result.returncode == 0 and "\x1b" not in result.stderr, result.stderr
+    assert f"?]0;{196 * 'n'}" in result.stderr and beside(busybox) == []
+
+
+@pytest.mark.ours
 def test_what_is_not_ours_stays(busybox):
     """Only what has a lock that nobody holds is a leftover; also if the name looks like one."""
     digits = "0123456789abcdef"
