@@ -161,6 +161,7 @@ struct launch {
         const struct container_config *config;
         const struct journal_receiver_facts *facts;
         int socket_fd, error_fd;
+        pid_t supervisor;
         char *settings, *output;
 };
 
@@ -202,6 +203,9 @@ static int drop_privileges(const struct launch *l)
         /* Changing ids took the death signal away (prctl(2)). */
         if (r >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
                 r = -errno;
+        /* One that died before sends no signal. */
+        if (r >= 0 && getppid() != l->supervisor)
+                r = -ESRCH;
         return r;
 }
 
@@ -289,7 +293,9 @@ int journal_receiver_start(struct journal_receiver *r, const struct container_co
 {
         struct strbuf settings CLEANUP_STRBUF = STRBUF_NULL;
         struct strbuf output CLEANUP_STRBUF = STRBUF_NULL;
-        struct launch l = { .config = c, .facts = facts, .socket_fd = r->socket_fd };
+        struct launch l = {
+                .config = c, .facts = facts, .socket_fd = r->socket_fd, .supervisor = getpid()
+        };
         int error = 0;
 
         journal_receiver_settings(c, &settings);
