@@ -17,7 +17,7 @@ struct cleanup {
         char *machine;
         struct tree_facts tree; /* .fd is -1 if the tree is gone */
         struct tree_lock lock;
-        unsigned n_removed;
+        unsigned n_removed, n_stayed;
 };
 
 static void cleanup_done(struct cleanup *c)
@@ -65,11 +65,24 @@ static int remove_in(struct cleanup *c, int take_fd, const char *folder, struct 
         int fd CLEANUP_FD = take_fd;
         const char *path = c->config->tree;
         const char *base = streq(path, "/") ? c->config->host_name : path_basename(path);
-        int r = fd < 0 ? 0 : leftovers_remove(fd, folder, base, c->machine, failure);
+        int r;
 
+        if (fd == -ENOENT)
+                return 0;
+        if (fd < 0)
+                return failure_set(failure, fd, "Cannot open the directory '%s': %s.", folder,
+                                   error_text(fd));
+        r = leftovers_remove(fd, folder, base, c->machine, &c->n_stayed, failure);
         for (int i = 0; i < r; i++)
                 removed(c, "a throw-away tree");
         return MIN_OF(r, 0);
+}
+
+static int open_folder(int dir_fd, const char *path)
+{
+        int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
 }
 
 /* All places in which a start of this tree may have left something. */
@@ -78,16 +91,15 @@ static int remove_trees(struct cleanup *c, struct failure *failure)
         const char *given = c->config->ephemeral_directory, *path = c->config->tree;
         char *beside CLEANUP_FREE =
                 strndup(path, MAX_OF((size_t) (path_basename(path) - path), (size_t) 1));
-        int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
         int r;
 
         if (!beside)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        r = remove_in(c, open(beside, flags), beside, failure);
+        r = remove_in(c, open_folder(AT_FDCWD, beside), beside, failure);
         if (r >= 0 && given)
-                r = remove_in(c, open(given, flags), given, failure);
+                r = remove_in(c, open_folder(AT_FDCWD, given), given, failure);
         if (r >= 0 && c->tree.fd >= 0 && mount_is_root(c->tree.fd) > 0)
-                r = remove_in(c, openat(c->tree.fd, ".", flags), path, failure);
+                r = remove_in(c, open_folder(c->tree.fd, "."), path, failure);
         return r;
 }
 
@@ -118,6 +130,8 @@ int container_cleanup(const struct container_config *config)
                 removed(&c, "the folder for mounts");
         if (r < 0)
                 return (log_error(r, "%s", failure.text), EXIT_FAILURE);
+        if (c.n_stayed > 0)
+                return EXIT_FAILURE;
         if (c.n_removed == 0 && !config->quiet)
                 log_message(LOG_LEVEL_INFO, "Machine %s has left nothing.", c.machine);
         return EXIT_SUCCESS;

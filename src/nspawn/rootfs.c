@@ -213,7 +213,8 @@ static int passing_tree_begin(struct passing_tree *p, int take_fd, const char *f
         return r;
 }
 
-void passing_tree_done(struct passing_tree *p)
+/* Returns what kept it from going, which has been told. */
+static int passing_tree_end(struct passing_tree *p)
 {
         int r = p->name ? remove_tree(p->folder_fd, p->name) : 0;
 
@@ -230,6 +231,12 @@ void passing_tree_done(struct passing_tree *p)
         free(p->name);
         free(p->folder);
         p->name = p->folder = NULL;
+        return r;
+}
+
+void passing_tree_done(struct passing_tree *p)
+{
+        (void) passing_tree_end(p);
 }
 
 /* ---- making a tree ----------------------------------------------------------------------- */
@@ -355,6 +362,7 @@ int ephemeral_make(const struct container_config *c, const struct ephemeral_plan
         char own_suffix[EPHEMERAL_SUFFIX_SIZE];
         char *folder CLEANUP_FREE = NULL, *machine CLEANUP_FREE = NULL;
         const char *base = base_of(c, tree);
+        unsigned stayed = 0;
         int fd = open_place(c, tree, plan->place, failure);
         int r = fd;
 
@@ -370,7 +378,7 @@ int ephemeral_make(const struct container_config *c, const struct ephemeral_plan
                 r = machine_name_decide(c, c->host_name ? c->host_name : c->tree, &machine,
                                         failure);
         if (r >= 0)
-                r = leftovers_remove(fd, folder, base, machine, failure);
+                r = leftovers_remove(fd, folder, base, machine, &stayed, failure);
         if (r < 0) {
                 (void) fd_close(fd);
                 return r;
@@ -462,6 +470,7 @@ int template_populate(const struct container_config *c, const char *path, struct
         char suffix[EPHEMERAL_SUFFIX_SIZE];
         char *folder CLEANUP_FREE = NULL;
         const char *name = path_basename(path);
+        unsigned stayed = 0;
         int fd, r;
 
         if (source < 0)
@@ -474,7 +483,7 @@ int template_populate(const struct container_config *c, const char *path, struct
         fd = open_folder(path, &folder, failure);
         if (fd < 0)
                 return fd;
-        r = leftovers_remove(fd, folder, name, NULL, failure);
+        r = leftovers_remove(fd, folder, name, NULL, &stayed, failure);
         if (r < 0) {
                 (void) fd_close(fd);
                 return r;
@@ -526,9 +535,9 @@ static const char *leftover_suffix(const char *lock, const char *base)
         return rest + n;
 }
 
-/* 1: it was one, and is gone; 0: somebody has it. */
+/* 1: it was one, and is gone; 0: somebody has it, or it could not be removed and counts in @stayed. */
 static int remove_leftover(int folder_fd, const char *folder, const char *base, const char *digits,
-                           const char *machine, struct failure *failure)
+                           const char *machine, unsigned *stayed, struct failure *failure)
 {
         struct passing_tree p = PASSING_TREE_NULL;
         char *other CLEANUP_FREE = NULL, suffix[EPHEMERAL_SUFFIX_SIZE];
@@ -545,7 +554,10 @@ static int remove_leftover(int folder_fd, const char *folder, const char *base, 
         }
         p.folder_fd = fcntl(folder_fd, F_DUPFD_CLOEXEC, 3);
         p.folder = strdup(folder);
-        passing_tree_done(&p);
+        if (passing_tree_end(&p) < 0) {
+                (*stayed)++;
+                return 0;
+        }
         memcpy(suffix, digits, SUFFIX_LENGTH);
         suffix[SUFFIX_LENGTH] = '\0';
         other = machine ? ephemeral_machine_name(machine, suffix) : NULL;
@@ -555,7 +567,7 @@ static int remove_leftover(int folder_fd, const char *folder, const char *base, 
 }
 
 int leftovers_remove(int folder_fd, const char *folder, const char *base, const char *machine,
-                     struct failure *failure)
+                     unsigned *stayed, struct failure *failure)
 {
         int fd = root_open_below(folder_fd, ".", O_RDONLY | O_DIRECTORY);
         DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -578,7 +590,9 @@ int leftovers_remove(int folder_fd, const char *folder, const char *base, const 
                         break;
                 }
                 digits = leftover_suffix(e->d_name, base);
-                r = digits ? remove_leftover(folder_fd, folder, base, digits, machine, failure) : 0;
+                r = digits ? remove_leftover(folder_fd, folder, base, digits, machine, stayed,
+                                             failure)
+                           : 0;
                 n += r > 0;
         }
         (void) closedir(d);

@@ -58,9 +58,10 @@ int template_populate(const struct container_config *c, const char *path, struct
                       char *info, size_t info_size);
 
 /* Removes what dead launchers left of the tree @base in @folder_fd, and of machines that were called
- * @machine with the same end. The number of trees; or a negative errno and a sentence. */
+ * @machine with the same end. The number of trees; or a negative errno and a sentence. Those that could
+ * not be removed, which has been told, are added to @stayed. */
 int leftovers_remove(int folder_fd, const char *folder, const char *base, const char *machine,
-                     struct failure *failure);
+                     unsigned *stayed, struct failure *failure);
 
 /* Takes the folder away through which mounts get into a machine, and what others left of it.
  * Whether there was any of that. */

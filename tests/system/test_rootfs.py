@@ -427,6 +427,25 @@ def test_leftovers_of_a_tree_with_an_odd_name(busybox):
 
 
 @pytest.mark.ours
+def test_cleanup_says_what_it_cannot_remove(busybox):
+    left = f".#machine.{busybox.name}0123456789abcdef"
+    (busybox.parent / left / "in").mkdir(parents=True)
+    (busybox.parent / f".#{left}.lck").touch()
+    subprocess.run(["mount", "--bind", "/proc/self/fdinfo", busybox.parent / left / "in"], check=True)
+    try:
+        result = run("--cleanup", "-D", busybox, quiet=False)
+    finally:
+        subprocess.run(["umount", busybox.parent / left / "in"], check=True)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
+    assert f"Cannot remove '{left}'" in result.stderr and len(beside(busybox)) == 2
+    result = run("--cleanup", "-D", busybox, quiet=False)
+    assert result.returncode == 0 and "Removed a throw-away tree" in result.stderr
+    assert beside(busybox) == []
+    result = run("--cleanup", "-D", busybox, f"--ephemeral-directory={busybox}/etc/passwd")
+    assert result.returncode == 1 and "Not a directory" in result.stderr, result.stderr
+
+
+@pytest.mark.ours
 def test_what_is_not_ours_stays(busybox):
     """Only what has a lock that nobody holds is a leftover; also if the name looks like one."""
     digits = "0123456789abcdef"
