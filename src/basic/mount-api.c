@@ -219,9 +219,13 @@ static _Noreturn void overlay_build_apart(const struct mount_overlay *d, int cha
         int context = -1, fd = -1;
         int r = mount_make_all_private();
 
-        /* Where to is all the same: they are used by their descriptors. */
-        for (size_t i = 0; r >= 0 && i < d->n_detached; i++)
-                r = mount_attach_path(d->detached_fds[i], "/");
+        /* Where to is all the same: they are used by their descriptors. But the next one lies on the
+         * one before, and a copy of a mount that the host shares would pass it on to the host. */
+        for (size_t i = 0; r >= 0 && i < d->n_detached; i++) {
+                r = mount_set_all(d->detached_fds[i], 0, 0, PROPAGATION_PRIVATE, MOUNT_RECURSIVE);
+                if (r >= 0)
+                        r = mount_attach_path(d->detached_fds[i], "/");
+        }
         if (r >= 0)
                 r = fd = overlay_build(d, &context, message.text, sizeof(message.text));
         message.error = MIN_OF(r, 0);

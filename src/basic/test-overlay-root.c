@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/mount-api.h"
+#include "basic/process.h"
 
 /* Real overlays, in every way in which kernels take their layers; needs root. On a tmpfs that
  * nobody else can see, and which goes away with us. */
@@ -120,6 +122,52 @@ static void test_by_list(void **state)
         try_writable((struct mount_overlay){ .attach_layers = true, .n_ways_less = 2 });
 }
 
+/* In a namespace of its own; the exit status tells what went wrong. */
+static int try_shared_layers(void)
+{
+        const struct mount_description d = { .type = "tmpfs", .source = "tmpfs" };
+        int context = -1, fd = mount_new(&d, &context, NULL, 0);
+
+        if (mount_make_all_private() < 0 || fd < 0 ||
+            mount_set_all(fd, 0, 0, PROPAGATION_SHARED, MOUNT_ONE) < 0 ||
+            mount_attach_path(fd, "/tmp") < 0 || mkdirat(fd, "low", 0755) < 0 ||
+            mkdirat(fd, "layer", 0755) < 0 || mkdirat(fd, "layer/upper", 0755) < 0 ||
+            mkdirat(fd, "layer/work", 0755) < 0 || create_file_at(fd, "low/mark", 0644, "mark") < 0)
+                return 2;
+        const int detached[] = { mount_copy(fd, "low", MOUNT_ONE),
+                                 mount_copy(fd, "layer", MOUNT_ONE) };
+        const struct mount_overlay o = {
+                .source = "overlay",
+                .lower_fds = &detached[0],
+                .n_lower = 1,
+                .upper_fd = openat(detached[1], "upper", O_PATH | O_CLOEXEC),
+                .work_fd = openat(detached[1], "work", O_PATH | O_CLOEXEC),
+                .detached_fds = detached,
+                .n_detached = 2,
+                .attach_layers = true,
+        };
+
+        if (mount_new_overlay(&o, &context, NULL, 0) < 0)
+                return 3;
+        return access("/tmp/low/mark", F_OK) < 0 ? 4 : 0;
+}
+
+/* The places of the layers are of no concern to others, also where the host shares its mounts. */
+static void test_nothing_is_passed_on(void **state)
+{
+        int pidfd CLEANUP_FD = -1;
+        struct process_end end;
+        pid_t pid = process_clone(CLONE_NEWNS, -1, &pidfd);
+
+        (void) state;
+        if (pid == 0)
+                _exit(try_shared_layers());
+        assert_true(pid > 0);
+        assert_int_equal(process_wait(pidfd, &end), 0);
+        assert_true(end.exited);
+        assert_int_equal(end.status, 0);
+}
+
 static void test_read_only(void **state)
 {
         int lower[] = { open_layer("high"), open_layer("low") };
@@ -191,6 +239,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_by_descriptor, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_by_path, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_by_list, set_up, tear_down),
+                cmocka_unit_test(test_nothing_is_passed_on),
                 cmocka_unit_test_setup_teardown(test_read_only, set_up, tear_down),
                 cmocka_unit_test(test_attached),
                 cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
