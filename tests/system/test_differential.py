@@ -286,6 +286,9 @@ def look(launcher, tree, args, group):
     facts = facts_of(result.stdout, "-a" in args, "-b" in args)
     if "-x" in args:
         facts["copy mount / type"] = facts.pop("mount / type")
+    if "--private-users=identity" in args:
+        facts = {f"identity {name}" if name.startswith("status Cap") else name: value
+                 for name, value in facts.items()}
     return facts
 
 
