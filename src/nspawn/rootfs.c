@@ -481,7 +481,7 @@ int template_populate(const struct container_config *c, const char *path, struct
         if (r < 0)
                 return failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r));
         fd = open_folder(path, &folder, failure);
-        if (fd < 0)
+        if (fd < 0 || !folder)
                 return fd;
         r = leftovers_remove(fd, folder, name, NULL, &stayed, failure);
         if (r < 0) {
