@@ -295,11 +295,26 @@ static int add_work(struct assembly *a, const struct mount_layer *layer, int upp
         return r < 0 ? layer_failed(a, layer, r, "open the layer", failure) : 0;
 }
 
+/* By a link of the tree, too: what is beside it is the host's. */
+static bool is_tree_root(const struct assembly *a, int fd)
+{
+        struct stat st, root;
+
+        return fstat(fd, &st) == 0 && fstat(a->o->root_fd, &root) == 0 &&
+               st.st_dev == root.st_dev && st.st_ino == root.st_ino;
+}
+
 static int add_upper(struct assembly *a, const struct mount_layer *layer, struct failure *failure)
 {
         int fd CLEANUP_FD = open_upper(a, layer);
         int r = fd;
 
+        if (r >= 0 && layer->place == SOURCE_TREE && is_tree_root(a, fd))
+                return failure_set(failure, -EXDEV,
+                                   "The upper directory '+%s' (%s) is the tree's root directory, "
+                                   "and the overlay's work directory would be outside of the tree. "
+                                   "Use a directory in it.",
+                                   layer->path, a->op->why);
         if (r >= 0 && mount_is_root(fd) > 0)
                 return failure_set(failure, -EXDEV,
                                    "The upper directory '%s' (%s) is a mount point, so that there "

@@ -325,6 +325,17 @@ def test_overlay_over_what_it_shows(busybox):
 
 
 @pytest.mark.ours
+def test_overlay_in_the_tree_leaves_nothing_beside_it(busybox):
+    """Where a link of the tree makes the upper directory the root, which has nothing of it beside it."""
+    (busybox / "low").mkdir()
+    (busybox / "up").symlink_to("/")
+    before = sorted(os.listdir(busybox.parent))
+    result = run("--overlay=+/low:+/up:/m", "-D", busybox, "true")
+    assert result.returncode == 1 and "tree's root directory" in result.stderr, result.stderr
+    assert sorted(os.listdir(busybox.parent)) == before
+
+
+@pytest.mark.ours
 def test_overlay_upper_layer_is_used_once(busybox, layers):
     value = f"--overlay={layers}/a:{layers}/b:/mnt"
     first = start("--read-only", value, "-M", f"{busybox.name}-1", "-D", busybox, "sleep", "99")
