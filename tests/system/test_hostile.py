@@ -269,6 +269,15 @@ MODES = {
     "bind": (["--bind={folder}/gift:{place}"], "probe", []),
     "bind of a file": (["--bind-ro={folder}/gift/file:{place}"], "probe", []),
     "bind below": (["-U", "--bind={folder}/gift:{place}/x/y"], "probe", []),
+    "overlay": (["--overlay={folder}/gift::{place}"], "probe", []),
+    "overlay below": (["-U", "--overlay={folder}/gift::{place}/x/y"], "probe", []),
+    "source": (["--bind=+{place}:/mnt/source"], "probe", []),
+    "source map": (["-U", "--bind-ro=+{place}:/mnt/source"], "probe", []),
+    "layer": (["-U", "--overlay=+{place}::/mnt/layer"], "probe", []),
+    "upper": (["--overlay={folder}/gift:+{place}:/mnt/layer"], "probe", []),
+    "upper map": (["-U", "--overlay=+/usr:+{place}/x:/mnt/layer"], "probe", []),
+    "hidden": (["--inaccessible={place}"], "probe", []),
+    "owner": (["--bind={folder}/gift:{place}:owneridmap"], "probe", []),
     "tmpfs": (["--tmpfs={place}"], "probe", []),
     "tmpfs map": (["-U", "--tmpfs={place}/x"], "probe", []),
     "folder": (["-U", "--chdir={place}"], "probe", []),
@@ -485,6 +494,8 @@ RACES = {
     "/proc": ("", "plain"), "/sys": ("", "plain"), "/home": ("", "home"), "/usr": ("", "chown"),
     "/etc/resolv.conf": ("resolv.conf", "plain"), "/etc/machine-id": ("machine-id", "plain"),
     "/etc/localtime": ("localtime", "plain"), "/mnt/a": ("a", "folder"), "/root": ("", "boot"),
+    "/mnt/": ("", "upper"), "/mnt/a/": ("a", "source map"), "/home/": ("", "upper map"),
+    "/etc//": ("", "layer"), "/home//": ("", "hidden"),
 }
 
 
@@ -523,7 +534,7 @@ def race_inside(work, guest_program, place, seconds):
         case.remove()
 
 
-@pytest.mark.parametrize("place", ["/etc/", "/dev", "/mnt", "/etc/resolv.conf"])
+@pytest.mark.parametrize("place", ["/etc/", "/dev", "/mnt", "/etc/resolv.conf", "/mnt/", "/home/"])
 def test_race(work, guest_program, place):
     race_inside(work, guest_program, place, 0.7)
 
