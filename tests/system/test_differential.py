@@ -330,6 +330,7 @@ VIEWS = {
     "files of /etc deleted": ["--resolv-conf=delete", "--timezone=delete"],
     "files of /etc kept": ["--resolv-conf=off", "--timezone=off"],
     "throw-away copy": ["-x"],
+    "mounts of the tree": ["--bind=+/usr/share:/srv/x", "--bind=:/srv/fresh"],
     "throw-away copy with users": ["-x", "-U", "--read-only"],
 }
 
@@ -437,7 +438,9 @@ CASES = [
     ["-x", "--link-journal=host", "true"], ["-x", "--template=/etc", "true"], ["--template=/etc", "true"],
     ["-x", *SH, "touch /x; exit 4"], ["-x", "--read-only", *SH, "touch /x"],
     ["--pivot-root=rel", "true"], ["--pivot-root=/a:/b:/c", "true"], ["--pivot-root=/no/such", "true"],
-    ["--bind-user=-x", "-U", "true"], ["--bind-user=nosuchuser", "-U", "true"], ["--bind-user=root", "-U", "true"],
+    ["--inaccessible=rel", "true"], ["--inaccessible=/no/such", "true"], ["--overlay=/etc", "true"],
+    ["--overlay=/no/such:/etc:/mnt", "true"], ["--overlay-ro=rel:/etc:/mnt", "true"],
+    ["--bind=+/no/such:/mnt", "true"], ["--bind-user=-x", "-U", "true"], ["--bind-user=nosuchuser", "-U", "true"], ["--bind-user=root", "-U", "true"],
     ["--set-credential=a", "true"], ["--set-credential=a:\\q", "true"], ["--set-credential=:1", "true"],
     ["--set-credential=a:1", "--set-credential=a:2", "true"], ["--load-credential=a:/no/such", "true"],
     ["--load-credential=a:b", "true"], ["--load-credential=a:/etc", "true"], ["--suppress-sync=x", "true"],
