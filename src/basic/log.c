@@ -27,6 +27,7 @@ void log_message_v(enum log_level level, const char *format, va_list ap)
                 return;
         n = MIN_OF((size_t) r, sizeof(line) - 2);
         /* As in failures: names from elsewhere may be in it, and no terminal obeys them. */
+        /* cppcheck-suppress knownConditionTrueFalse ; it does not see what vsnprintf() returns */
         for (size_t i = 0; i < n; i++)
                 if ((unsigned char) line[i] < ' ' || line[i] == 0x7f)
                         line[i] = '?';

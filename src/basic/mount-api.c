@@ -282,9 +282,9 @@ int mount_get_restrictions(int fd)
 
         if (fstatvfs(fd, &st) < 0)
                 return -errno;
-        return (st.f_flag & ST_NOSUID ? MOUNT_NOSUID : 0) |
-               (st.f_flag & ST_NODEV ? MOUNT_NODEV : 0) |
-               (st.f_flag & ST_NOEXEC ? MOUNT_NOEXEC : 0);
+        return ((st.f_flag & ST_NOSUID) ? MOUNT_NOSUID : 0) |
+               ((st.f_flag & ST_NODEV) ? MOUNT_NODEV : 0) |
+               ((st.f_flag & ST_NOEXEC) ? MOUNT_NOEXEC : 0);
 }
 
 /* ---- what is mounted by path ------------------------------------------------------------- */

@@ -11,7 +11,7 @@ static int read_digits(const char **text, unsigned n, unsigned base, uint32_t *r
         uint32_t value = 0;
 
         for (; n > 0; n--, (*text)++) {
-                char c = **text >= 'A' && **text <= 'F' ? (char) (**text - 'A' + 'a') : **text;
+                int c = **text >= 'A' && **text <= 'F' ? **text - 'A' + 'a' : **text;
                 const char *digit = c ? strchr(digits, c) : NULL;
 
                 if (!digit || digit - digits >= (ptrdiff_t) base)

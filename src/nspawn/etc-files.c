@@ -315,11 +315,8 @@ static int link_replacement(int parent, const char *temporary, const char *targe
         if (r < 0 || owner == 0)
                 return r;
         fd = openat(parent, temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                r = -errno;
-        else if (!S_ISLNK(st.st_mode))
-                r = -EEXIST;
-        else if (fchownat(fd, "", owner, owner, AT_EMPTY_PATH) < 0)
+        r = fd < 0 || fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? 0 : -EEXIST;
+        if (r == 0 && fchownat(fd, "", owner, owner, AT_EMPTY_PATH) < 0)
                 r = -errno;
         if (r < 0)
                 (void) unlinkat(parent, temporary, 0);

@@ -289,6 +289,7 @@ static int add_work(struct assembly *a, const struct mount_layer *layer, int upp
                 if (from < 0)
                         return layer_failed(a, layer, from, "map the ids of", failure);
         }
+        assert(upper_name && name);
         a->upper_fd = open_below(from, upper_name);
         a->work_fd = open_below(from, name);
         r = MIN_OF(a->upper_fd, a->work_fd);

@@ -399,9 +399,11 @@ static int look_at_source(const struct mount_run *run, size_t index, struct stat
 
         /* What waits for the id map is not open yet. */
         if (fd < 0 && op->kind == MOUNT_BIND)
-                fd = source = source_open(op->place, op->source, &run->options);
+                source = source_open(op->place, op->source, &run->options);
         else if (fd < 0)
                 return 0;
+        if (fd < 0)
+                fd = source;
         return fd < 0 ? fd : fstat(fd, st) < 0 ? -errno : 0;
 }
 

@@ -453,7 +453,10 @@ static int open_folder(const char *path, char **ret_folder, struct failure *fail
         if (fd < 0 && errno == ENOENT && startswith(path, "/var/lib/machines/")) {
                 int r = make_directories("/var/lib/machines", 0700);
 
-                fd = r < 0 ? r : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (r < 0)
+                        return failure_set(failure, r, "Cannot create '/var/lib/machines': %s.",
+                                           error_text(r));
+                fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         }
         if (fd < 0)
                 return failure_set(failure, -errno, "Cannot open the directory '%s': %s.", folder,
@@ -483,6 +486,7 @@ int template_populate(const struct container_config *c, const char *path, struct
         fd = open_folder(path, &folder, failure);
         if (fd < 0 || !folder)
                 return fd;
+        assert(folder);
         r = leftovers_remove(fd, folder, name, NULL, &stayed, failure);
         if (r < 0) {
                 (void) fd_close(fd);

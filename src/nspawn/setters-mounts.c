@@ -138,6 +138,7 @@ int set_overlay(struct container_config *c, const struct setting *s, struct fail
                 return setting_refuse(s, failure, -EINVAL,
                                       "write LOWER[:LOWER…]:UPPER:DESTINATION, at least two "
                                       "directories with a colon between them");
+        assert(parts);
         n_layers =
                 n == 2 ? 2 : n - 1; /* of two the second is the upper layer and the destination */
         for (size_t i = 0; r >= 0 && i < n_layers; i++)
@@ -147,8 +148,10 @@ int set_overlay(struct container_config *c, const struct setting *s, struct fail
                                            "temporary one");
                 else
                         r = parse_source(parts[i], &m, s, failure);
-        if (r >= 0)
-                r = parse_destination(n == 2 ? m.sources[1].path : parts[n - 1], &m, s, failure);
+        if (r < 0)
+                return r;
+        assert(m.sources && m.n_sources == n_layers);
+        r = parse_destination(n == 2 ? m.sources[n_layers - 1].path : parts[n - 1], &m, s, failure);
         return r < 0 ? r : add_custom_mount(c, &m, s, failure);
 }
 

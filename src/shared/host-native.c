@@ -474,6 +474,7 @@ int scope_remove_leftover(enum host_kind kind, const struct scope_spec *spec,
         r = find_paths(spec, &scope, mount, failure);
         if (r < 0)
                 return r;
+        assert(scope.unit);
         if (access(scope.unit, F_OK) < 0)
                 return 0;
         r = kind == HOST_NATIVE ? remove_leftover(AT_FDCWD, scope.unit)
