@@ -25,6 +25,7 @@ int ephemeral_suffix_draw(char suffix[EPHEMERAL_SUFFIX_SIZE]);
 /* NAME-SUFFIX, with a shorter NAME if need be; the caller frees it, NULL when memory runs out. */
 char *ephemeral_machine_name(const char *name, const char *suffix);
 
+/* Looks at the tree and at the place for what is thrown away. 0, or a negative errno and a sentence. */
 int ephemeral_facts_read(const struct container_config *c, const struct tree_facts *tree,
                          struct ephemeral_facts *ret, struct failure *failure);
 
@@ -52,7 +53,7 @@ int ephemeral_make(const struct container_config *c, const struct ephemeral_plan
 /* Removes it, with a warning if that fails. Accepts an empty one. */
 void passing_tree_done(struct passing_tree *p);
 
-/* Makes the tree at @path from the template. 0 and a sentence for @ret_info about what was done; it
+/* Makes the tree at @path from the template. 0 and a sentence for @info about what was done; it
  * is no failure that the tree is there by now. */
 int template_populate(const struct container_config *c, const char *path, struct failure *failure,
                       char *info, size_t info_size);
