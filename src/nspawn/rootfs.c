@@ -189,10 +189,13 @@ static int passing_tree_begin(struct passing_tree *p, int take_fd, const char *f
                         break;
                 }
                 r = lock_name(p->folder_fd, p->name, &p->lock);
-                if (r >= 0 && (fstatat(p->folder_fd, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 ||
-                               errno != ENOENT)) {
-                        lock_file_release(&p->lock); /* somebody's, without a lock of ours */
-                        r = -EBUSY;
+                if (r >= 0) {
+                        /* What is there is somebody's, without a lock of ours. */
+                        r = fstatat(p->folder_fd, p->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 ? -EBUSY
+                            : errno == ENOENT                                             ? 0
+                                                                                          : -errno;
+                        if (r < 0)
+                                lock_file_release(&p->lock);
                 }
                 if (r != -EBUSY)
                         break;
