@@ -330,7 +330,7 @@ VIEWS = {
     "files of /etc deleted": ["--resolv-conf=delete", "--timezone=delete"],
     "files of /etc kept": ["--resolv-conf=off", "--timezone=off"],
     "throw-away copy": ["-x"],
-    "mounts of the tree": ["--bind=+/usr/share:/srv/x", "--bind=:/srv/fresh"],
+    "mounts of the tree": ["--bind=+/usr/lib:/srv/x", "--bind=:/srv/fresh"],
     "throw-away copy with users": ["-x", "-U", "--read-only"],
 }
 
