@@ -66,9 +66,9 @@ int source_map_failed(const struct mount_op *op, const struct mount_run_options 
         if (fd >= 0)
                 file_system_of(fd, type, sizeof(type));
         return failure_set(failure, error,
-                           "Cannot map the ids of '%s' (%s): the file system '%s'%s does not "
+                           "Cannot map the ids of '%s' (%s): %s. The file system '%s'%s does not "
                            "support id-mapped mounts. %s%s.",
-                           op->source, op->why, *type ? type : "?",
+                           op->source, op->why, error_text(error), *type ? type : "?",
                            op->depth == MOUNT_RECURSIVE ? ", or one that is mounted in it," : "",
                            startswith(op->target, "/run/host/") ? "Leave the option out"
                                                                 : "Use the option 'noidmap'",
