@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-TOP, BUILD = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+TOP, BUILD = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 NSPAWN = os.environ.get("NSPAWN", str(BUILD / "nspawn"))
 STATES = {"same", "better", "different", "not built", "ours", "absent"}
 
