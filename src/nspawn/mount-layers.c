@@ -150,32 +150,58 @@ static bool is_mapped(const struct assembly *a, const struct mount_layer *layer)
         return layer->place == SOURCE_TREE && a->op->flags & MOUNT_MAP_TREE;
 }
 
+/* The container's id map. The host's root is mapped, too: the kernel acts as whoever mounted the
+ * overlay when it works on its layers. */
+static int make_namespace(struct assembly *a)
+{
+        char text[128], root[64];
+
+        if (a->namespace_fd >= 0)
+                return 0;
+        map_line(text, sizeof(text), 0, a->o->idmap.base, a->o->idmap.count);
+        map_line(root, sizeof(root), INT32_MAX - 1, 0, 1);
+        (void) strncat(text, root, sizeof(text) - strlen(text) - 1);
+        a->namespace_fd = idmap_namespace_new(text, text);
+        return MIN_OF(a->namespace_fd, 0);
+}
+
 /*
- * A copy of the mount at @fd with the container's id map, remembered and borrowed. -EINVAL: the file
- * system cannot. The host's root is mapped, too: the kernel acts as whoever mounted the overlay when
- * it works on its layers.
+ * Which it is that cannot be mapped: the tree's own file system (-EINVAL, without a sentence: there
+ * is another way, which changes all of the tree), or just the one that the layer is on.
  */
-static int copy_mapped(struct assembly *a, int fd)
+static int layer_not_mapped(const struct assembly *a, const struct mount_layer *layer, int fd,
+                            struct failure *failure)
+{
+        int tree CLEANUP_FD = mount_copy(a->o->root_fd, "", MOUNT_ONE);
+        char type[64];
+
+        if (tree < 0 || mount_set_idmap(tree, a->namespace_fd, MOUNT_ONE) < 0)
+                return -EINVAL;
+        file_system_of(fd, type, sizeof(type));
+        return failure_set(failure, -EINVAL,
+                           "Cannot map the ids of the layer '+%s' (%s): %s. Its file system '%s' "
+                           "does not support id-mapped mounts. Leave it out, or use "
+                           "--private-users-ownership=chown.",
+                           layer->path, a->op->why, error_text(-EINVAL), *type ? type : "?");
+}
+
+/* A copy of the mount at @fd with that map, remembered and borrowed. -EINVAL without a sentence: the
+ * file system cannot. */
+static int copy_mapped(struct assembly *a, const struct mount_layer *layer, int fd,
+                       struct failure *failure)
 {
         int copy CLEANUP_FD = -1;
-        int r = 0;
+        int r = make_namespace(a);
 
-        if (a->namespace_fd < 0) {
-                char text[128], root[64];
-
-                map_line(text, sizeof(text), 0, a->o->idmap.base, a->o->idmap.count);
-                map_line(root, sizeof(root), INT32_MAX - 1, 0, 1);
-                (void) strncat(text, root, sizeof(text) - strlen(text) - 1);
-                a->namespace_fd = idmap_namespace_new(text, text);
-                if (a->namespace_fd < 0)
-                        return a->namespace_fd == -EINVAL ? -EPERM : a->namespace_fd;
-        }
-        copy = mount_copy(fd, "", MOUNT_ONE);
-        if (copy < 0)
-                return copy == -EINVAL ? -EPERM : copy;
-        r = mount_set_idmap(copy, a->namespace_fd, MOUNT_ONE);
+        if (r >= 0)
+                r = copy = mount_copy(fd, "", MOUNT_ONE);
         if (r < 0)
-                return r;
+                return layer_failed(a, layer, r, "map the ids of the layer", failure);
+        r = mount_set_idmap(copy, a->namespace_fd, MOUNT_ONE);
+        if (r < 0 && r != -EINVAL)
+                return layer_failed(a, layer, r, "map the ids of the layer", failure);
+        if (r < 0)
+                return layer_not_mapped(a, layer, fd, failure);
         a->detached[a->n_detached] = TAKE_FD(copy);
         return a->detached[a->n_detached++];
 }
@@ -189,11 +215,9 @@ static int add_lower(struct assembly *a, const struct mount_layer *layer, struct
         if (r < 0)
                 return layer_failed(a, layer, r, "open the layer", failure);
         if (is_mapped(a, layer)) {
-                r = copy_mapped(a, fd);
-                if (r == -EINVAL)
-                        return r;
+                r = copy_mapped(a, layer, fd, failure);
                 if (r < 0)
-                        return layer_failed(a, layer, r, "map the ids of the layer", failure);
+                        return r;
                 (void) fd_close(fd);
                 fd = fd_copy(r);
                 if (fd < 0)
@@ -283,11 +307,9 @@ static int add_work(struct assembly *a, const struct mount_layer *layer, int upp
         if (r < 0)
                 return work_failed(a, layer, r, failure);
         if (is_mapped(a, layer)) {
-                from = copy_mapped(a, parent);
-                if (from == -EINVAL)
-                        return from;
+                from = copy_mapped(a, layer, parent, failure);
                 if (from < 0)
-                        return layer_failed(a, layer, from, "map the ids of", failure);
+                        return from;
         }
         assert(upper_name && name);
         a->upper_fd = open_below(from, upper_name);
@@ -316,7 +338,9 @@ static int add_upper(struct assembly *a, const struct mount_layer *layer, struct
                                    "and the overlay's work directory would be outside of the tree. "
                                    "Use a directory in it.",
                                    layer->path, a->op->why);
-        if (r >= 0 && mount_is_root(fd) > 0)
+        if (r >= 0)
+                r = mount_is_root(fd);
+        if (r > 0)
                 return failure_set(failure, -EXDEV,
                                    "The upper directory '%s' (%s) is a mount point, so that there "
                                    "is no place beside it for the overlay's work directory. Use a "
@@ -354,8 +378,8 @@ static int overlay_failed(const struct assembly *a, int error, const char *words
 
         if (error == -ENODEV)
                 return failure_set(failure, error,
-                                   "Cannot mount '%s' (%s): this kernel has no overlays. Load the "
-                                   "module 'overlay', or use another kernel.",
+                                   "Cannot mount '%s' (%s): this kernel has no file system "
+                                   "'overlay'. Load its module, or use another kernel.",
                                    a->op->target, a->op->why);
         if (error == -ELOOP)
                 return failure_set(failure, error,

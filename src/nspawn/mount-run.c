@@ -196,9 +196,11 @@ static int mount_failed(const struct mount_op *op, int error, const char *words,
                 hint = text;
         }
         return failure_set(failure, error, "Cannot mount '%s' on '%s' (%s): %s%s%s.%s",
-                           op->source ? op->source : op->type, op->target, op->why,
-                           error_text(error), words && *words ? ": " : "", words ? words : "",
-                           hint);
+                           op->place == SOURCE_TEMPORARY ? "a temporary directory"
+                           : op->source                  ? op->source
+                                                         : op->type,
+                           op->target, op->why, error_text(error), words && *words ? ": " : "",
+                           words ? words : "", hint);
 }
 
 /*

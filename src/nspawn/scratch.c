@@ -25,8 +25,9 @@ static int open_locked(int dir_fd, const char *name)
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
         /* Between our opening and locking somebody may have removed it. */
-        if (fstatat(dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != st.st_ino ||
-            now.st_dev != st.st_dev)
+        if (fstatat(dir_fd, name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? -ESTALE : -errno;
+        if (now.st_ino != st.st_ino || now.st_dev != st.st_dev)
                 return -ESTALE;
         return TAKE_FD(fd);
 }
@@ -54,6 +55,7 @@ static void remove_leftover(int place_fd, const char *name)
                             name, error_text(r));
 }
 
+/* What cannot be looked at does no harm, but takes space. */
 static void remove_leftovers(int place_fd)
 {
         int copy = fd_copy(place_fd);
@@ -61,12 +63,17 @@ static void remove_leftovers(int place_fd)
         const struct dirent *entry;
 
         if (!dir) {
+                log_warning("Cannot look for leftovers in '" SCRATCH_PLACE "': %s.",
+                            error_text(copy < 0 ? copy : -errno));
                 (void) fd_close(copy);
                 return;
         }
-        while ((entry = readdir(dir)))
+        while (errno = 0, (entry = readdir(dir)))
                 if (is_ours(place_fd, entry->d_name))
                         remove_leftover(place_fd, entry->d_name);
+        if (errno != 0)
+                log_warning("Cannot look for leftovers in '" SCRATCH_PLACE "': %s.",
+                            error_text(-errno));
         (void) closedir(dir);
 }
 

@@ -196,6 +196,7 @@ def picture(text):
                 continue
         elif section == "/proc/net/dev":
             line = line.split(":")[0] if ":" in line else ""
+        line = re.sub(r"/stead-temp-[^/]*", "/stead-temp", line)
         line = re.sub(r"(pipe|socket):\[\d+\]", r"\1", line)
         line = re.sub(r"(shared|master):\d+", r"\1", line)
         line = re.sub(r"\b[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\b", "ID", line)

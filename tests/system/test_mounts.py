@@ -305,6 +305,18 @@ def test_overlay_in_the_tree(busybox, users):
 
 
 @pytest.mark.ours
+def test_overlay_of_what_cannot_be_mapped(busybox):
+    """Just for a layer on another file system the tree does not change its owners."""
+    subprocess.run(["mount", "-t", "ramfs", "none", str(busybox / "srv")], check=True)
+    try:
+        sentence = refusal(busybox, "-U", "--overlay=+/srv::/mnt")
+        assert "'+/srv'" in sentence and "'ramfs'" in sentence
+        assert (busybox / "etc").stat().st_uid == 0
+    finally:
+        subprocess.run(["umount", str(busybox / "srv")], check=True)
+
+
+@pytest.mark.ours
 def test_overlay_through_links_of_the_tree(busybox, layers):
     """They lead to other places of the tree."""
     (busybox / str(layers)[1:] / "a").mkdir(parents=True)
