@@ -289,7 +289,10 @@ static int validate_mounts(const struct container_config *c, struct failure *fai
                         return failure_set(failure, -EINVAL,
                                            "%s writes to the tree, which %s forbids. Leave one of "
                                            "them out, or use another upper directory.",
-                                           m->origin, c->read_only ? "--read-only" : "--volatile=");
+                                           m->origin,
+                                           c->read_only   ? "--read-only"
+                                           : c->ephemeral ? "--ephemeral"
+                                                          : "--volatile=");
                 if (streq(m->destination, "/"))
                         r = validate_root_mount(c, m, failure);
                 if (r < 0)

@@ -40,6 +40,7 @@ static void try_plan(const struct container_config *c)
         const struct ids ids = { .user_namespace = c->userns_mode != USERNS_NO,
                                  .map = { 524288, 65536 },
                                  .password_lock = LOCK_FILE_NULL };
+        const struct ephemeral_facts ephemeral = { .place_has_mount = true };
         struct source_fact *sources CLEANUP_FREE =
                 calloc(c->n_custom_sources + 1, sizeof(*sources));
         const struct plan_inputs in = { .config = c,
@@ -47,6 +48,7 @@ static void try_plan(const struct container_config *c)
                                         .tree = &tree,
                                         .ids = &ids,
                                         .sources = sources,
+                                        .ephemeral = &ephemeral,
                                         .machine = c->machine ? c->machine : "web" };
         struct container_plan plan CLEANUP(plan_done) = { .machine = NULL };
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL, json CLEANUP_STRBUF = STRBUF_NULL;
