@@ -99,6 +99,8 @@ static int make_one_folder(struct scratch *s, const char *machine)
         s->fd = open_locked(s->place_fd, s->name);
         if (s->fd >= 0)
                 return 0;
+        if (s->fd != -EBUSY) /* who has locked it removes it */
+                (void) unlinkat(s->place_fd, s->name, AT_REMOVEDIR);
         free(s->name);
         s->name = NULL;
         return s->fd;
