@@ -626,3 +626,18 @@ def kill_faults(calls, later_calls):
         if call.role in ("first", "payload") or (call.role == "supervisor" and i > born):
             faults.append(Fault(call, kill="first"))
     return faults + [Fault(call, kill="supervisor", whole=True) for call in later_calls]
+
+
+def kind_of(fault):
+    """The fault without numbers: descriptors, processes, names that are drawn."""
+    return (fault.call.role, fault.call.name, re.sub(r"\d+", "N", fault.call.arguments),
+            fault.error, fault.kill, fault.whole)
+
+
+def not_known(faults, known, needed, chance):
+    """The faults of a kind that no earlier start of this run went through, those that are @needed, and one
+    in five of the others: what a start does about them may depend on what it made before."""
+    chosen = [fault for fault in faults
+              if kind_of(fault) not in known or needed(fault) or chance.random() < 0.2]
+    known.update(map(kind_of, faults))
+    return chosen
