@@ -187,6 +187,7 @@ unsigned cgroup_hand_down(int dir_fd, const char *path, unsigned controllers)
         char text[128] = "";
         unsigned done = 0;
         size_t n = 0;
+        int r;
 
         for (size_t i = 0; i < ARRAY_SIZE(controller_names); i++)
                 if (controllers & 1U << i)
@@ -194,8 +195,13 @@ unsigned cgroup_hand_down(int dir_fd, const char *path, unsigned controllers)
                                                controller_names[i]);
         if (n == 0)
                 return 0;
-        if (write_file(dir_fd, path, "cgroup.subtree_control", text) == 0)
+        r = write_file(dir_fd, path, "cgroup.subtree_control", text);
+        if (r == 0)
                 return controllers;
+        /* It has processes of its own. Those controllers that the kernel would still hand down make its
+         * groups threaded ones, in which no container can be started. */
+        if (r == -EBUSY)
+                return 0;
         for (size_t i = 0; i < ARRAY_SIZE(controller_names); i++) {
                 if (!(controllers & 1U << i))
                         continue;

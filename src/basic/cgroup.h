@@ -41,7 +41,8 @@ int cgroup_read_controllers(int dir_fd, const char *path, unsigned *ret);
 
 /*
  * Hands @controllers down to the groups below @path, and returns those that were: one that the
- * kernel refuses does not keep the others from it.
+ * kernel refuses does not keep the others from it. A group that has processes of its own hands
+ * nothing down, but for the root of all (cgroup-v2.rst, "No Internal Process Constraint").
  */
 unsigned cgroup_hand_down(int dir_fd, const char *path, unsigned controllers);
 

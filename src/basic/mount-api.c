@@ -199,8 +199,10 @@ static int overlay_build(const struct mount_overlay *d, int *ret_context, char *
                         return -errno;
                 r = form == OVERLAY_BY_LIST ? overlay_configure_by_list(d, fs_fd, why, why_size)
                                             : overlay_configure(d, fs_fd, form, why, why_size);
-                if (r == -EINVAL || r == -EBADF)
-                        continue; /* an older way may do; else the last one says what is wrong */
+                /* An older way may do; else the last one says what is wrong. Before Linux 6.5 overlays
+                 * did not know fsconfig(2) with descriptors at all: that is EOPNOTSUPP. */
+                if (r == -EINVAL || r == -EBADF || r == -EOPNOTSUPP)
+                        continue;
                 if (r < 0)
                         return r;
                 fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, d->attributes);

@@ -150,6 +150,16 @@ static bool is_mapped(const struct assembly *a, const struct mount_layer *layer)
         return layer->place == SOURCE_TREE && a->op->flags & MOUNT_MAP_TREE;
 }
 
+/* With a mapped layer among them all are copies: an older kernel takes those only in a mount namespace
+ * in which they are attached, and there it takes no others. */
+static bool is_copied(const struct assembly *a)
+{
+        for (size_t i = 0; i < a->op->n_layers; i++)
+                if (is_mapped(a, &a->op->layers[i]))
+                        return true;
+        return false;
+}
+
 /* The container's id map. The host's root is mapped, too: the kernel acts as whoever mounted the
  * overlay when it works on its layers. */
 static int make_namespace(struct assembly *a)
@@ -185,19 +195,19 @@ static int layer_not_mapped(const struct assembly *a, const struct mount_layer *
                            layer->path, a->op->why, error_text(-EINVAL), *type ? type : "?");
 }
 
-/* A copy of the mount at @fd with that map, remembered and borrowed. -EINVAL without a sentence: the
- * file system cannot. */
-static int copy_mapped(struct assembly *a, const struct mount_layer *layer, int fd,
-                       struct failure *failure)
+/* A copy of the mount at @fd, with that map if the layer has one, remembered and borrowed. */
+static int copy_layer(struct assembly *a, const struct mount_layer *layer, int fd,
+                      struct failure *failure)
 {
         int copy CLEANUP_FD = -1;
-        int r = make_namespace(a);
+        int r = is_mapped(a, layer) ? make_namespace(a) : 0;
 
         if (r >= 0)
                 r = copy = mount_copy(fd, "", MOUNT_ONE);
         if (r < 0)
                 return layer_failed(a, layer, r, "map the ids of the layer", failure);
-        r = mount_set_idmap(copy, a->namespace_fd, MOUNT_ONE);
+        if (is_mapped(a, layer))
+                r = mount_set_idmap(copy, a->namespace_fd, MOUNT_ONE);
         if (r < 0 && r != -EINVAL)
                 return layer_failed(a, layer, r, "map the ids of the layer", failure);
         if (r < 0)
@@ -214,8 +224,8 @@ static int add_lower(struct assembly *a, const struct mount_layer *layer, struct
         r = fd < 0 ? fd : add_restrictions(a, layer, fd);
         if (r < 0)
                 return layer_failed(a, layer, r, "open the layer", failure);
-        if (is_mapped(a, layer)) {
-                r = copy_mapped(a, layer, fd, failure);
+        if (is_copied(a)) {
+                r = copy_layer(a, layer, fd, failure);
                 if (r < 0)
                         return r;
                 (void) fd_close(fd);
@@ -306,8 +316,8 @@ static int add_work(struct assembly *a, const struct mount_layer *layer, int upp
                 r = scratch_add_work(a->o->scratch, parent, upper_name, &name);
         if (r < 0)
                 return work_failed(a, layer, r, failure);
-        if (is_mapped(a, layer)) {
-                from = copy_mapped(a, layer, parent, failure);
+        if (is_copied(a)) {
+                from = copy_layer(a, layer, parent, failure);
                 if (from < 0)
                         return from;
         }
