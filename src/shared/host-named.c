@@ -89,7 +89,9 @@ static int make_step(struct named_group *group)
         int fd CLEANUP_FD = -1;
         int r;
 
-        if (mkdirat(group->mount_fd, TOP, 0700) < 0 && errno != EEXIST)
+        /* Nobody lists it; but before Linux 6.16 the root of a user namespace mounts a group only if it
+         * may pass through the folders above. */
+        if (mkdirat(group->mount_fd, TOP, 0711) < 0 && errno != EEXIST)
                 return -errno;
         if (mkdirat(group->mount_fd, group->path, 0755) < 0) {
                 r = errno == EEXIST ? remove_leftover(group->mount_fd, group->path) : -errno;

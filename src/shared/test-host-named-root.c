@@ -94,7 +94,7 @@ static void test_group(void **state)
         (void) state;
         assert_true(is_listed());
         assert_int_equal(fstatat(group.mount_fd, "stead", &st, 0), 0);
-        assert_int_equal(st.st_mode & 07777, 0700);
+        assert_int_equal(st.st_mode & 07777, 0711);
         assert_int_equal(fstatat(group.lock_fd, "payload/cgroup.procs", &st, 0), 0);
         assert_int_equal(st.st_uid, OWNER);
         assert_int_equal(fstatat(other.lock_fd, "payload", &st, 0), 0);
