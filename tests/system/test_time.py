@@ -124,8 +124,9 @@ def test_systemd_lives_by_it(debian12, args):
         text = machine.run("systemd-analyze time")[0]
         assert re.search(r"Startup finished in [\d.]+m?s", text), text
         assert "min" not in text.split("\n")[0]
-        assert machine.run("systemd-run --quiet --wait --on-boot=1s true; "
-                           "systemd-run --quiet --on-boot=2s touch /run/fired")[1] == 0
+        # Timers may be a minute late to share a wake-up, unless they say otherwise.
+        assert machine.run("systemd-run --quiet --on-boot=2s --timer-property=AccuracySec=100ms "
+                           "touch /run/fired")[1] == 0
         machine.run("for i in $(seq 50); do [ -e /run/fired ] && break; sleep 0.1; done; test -e /run/fired")
         assert machine.run("test -e /run/fired")[1] == 0
         assert machine.run("journalctl -b -n 1 -o short-monotonic --no-pager")[1] == 0
