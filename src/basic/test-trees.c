@@ -32,7 +32,7 @@ static int set_up(void **state)
         struct place *p = calloc(1, sizeof(*p));
 
         assert_non_null(p);
-        (void) strcpy(p->path, "/tmp/stead-trees.XXXXXX"); /* NOLINT */
+        (void) snprintf(p->path, sizeof(p->path), "/tmp/stead-trees.XXXXXX");
         assert_non_null(mkdtemp(p->path));
         p->fd = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(p->fd >= 0);

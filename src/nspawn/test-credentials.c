@@ -306,7 +306,7 @@ static void test_socket(void **state)
         pid_t pid;
 
         assert_true(fd >= 0);
-        (void) strcpy(address.sun_path, p->path);
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", p->path);
         assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0);
         assert_fails(p->path, -ECONNREFUSED, "refused");
         assert_int_equal(listen(fd, 1), 0);
