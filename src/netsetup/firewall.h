@@ -7,15 +7,15 @@
 /*
  * The firewall's tables of ours, "inet stead" and "bridge stead", through libnftables; only in the keeper.
  * They are owned by its connection (nft's "flags owner"): nobody else's "flush ruleset" takes them away,
- * and they are gone when the keeper is.
+ * and they are gone when the keeper is. Link libfirewall.a and $(NFT_LIBS).
  */
 struct firewall;
 
 /* What the rules have to know of a machine. */
 struct firewall_member {
-        char link[LINK_NAME_SIZE];   /* the host's end */
-        char bridge[LINK_NAME_SIZE]; /* of the zone; "": packets come from .link itself */
-        uint8_t mac[MAC_SIZE];       /* the guest's */
+        char link[LINK_NAME_SIZE];             /* the host's end */
+        char bridge[LINK_NAME_SIZE];           /* of the zone; "": packets come from .link itself */
+        uint8_t mac[MAC_SIZE];                 /* the guest's */
         struct net_address address4, address6; /* the only ones that it may use; .family 0: none */
         bool isolate;
         const struct net_port *ports;
@@ -40,5 +40,5 @@ int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, boo
 
 /* Connections that were redirected, and those of them that got past everybody's forward chains: if the first
  * grows and the second does not, another firewall drops them. */
-int firewall_count_ports(struct firewall *fw, const struct firewall_member *m, uint64_t *ret_redirected,
-                         uint64_t *ret_forwarded);
+int firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
+                         uint64_t *ret_redirected, uint64_t *ret_forwarded);
