@@ -51,6 +51,7 @@ void config_done(struct container_config *c)
         free(c->template_path);
         free(c->pivot_new);
         free(c->pivot_old);
+        net_config_done(&c->network);
         strv_free(c->parameters);
         strv_free(c->environment);
         free(c->user);
@@ -390,7 +391,8 @@ int config_validate(const struct container_config *c, struct failure *failure)
                 return failure_set(failure, -EINVAL,
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 cannot be combined with "
                                    "user namespaces. Leave out --private-users= or the variable.");
-        if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_NETWORK && !c->private_network)
+        if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_NETWORK &&
+            !net_config_is_private(&c->network))
                 return failure_set(failure, -EINVAL,
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network needs "
                                    "--private-network when user namespaces are used.");

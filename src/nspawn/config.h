@@ -8,6 +8,7 @@
 #include "basic/id128.h"
 #include "basic/idmap.h"
 #include "basic/macro.h"
+#include "netsetup/net-config.h"
 
 /*
  * What was asked for: options and settings, each checked and in its type. Setters fill it, once
@@ -232,7 +233,7 @@ struct container_config {
         enum ownership ownership;
         bool userns_if_possible; /* -U: does nothing on kernels without user namespaces */
 
-        bool private_network;
+        struct net_config network;
 
         uint64_t capabilities_added, capabilities_dropped;
         bool no_new_privileges;

@@ -31,7 +31,7 @@ const char *etc_way_name(enum etc_way way)
 static void decide_resolv_conf_auto(const struct container_config *c, const struct host_facts *host,
                                     struct etc_plan *plan)
 {
-        if (c->private_network)
+        if (net_config_is_private(&c->network))
                 plan->resolv_conf = ETC_OFF;
         else if (host->resolv_conf_stub || host->has_resolv_conf) {
                 plan->resolv_conf = plan->writable ? ETC_COPY : ETC_BIND;

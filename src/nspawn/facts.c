@@ -215,7 +215,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         if (c->nesting)
                 facts.machines_root = stat("/proc/version", &st) < 0 ? 0 : st.st_uid;
         /* A network of its own has name servers of its own. */
-        if (!c->private_network) {
+        if (!net_config_is_private(&c->network)) {
                 facts.has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0;
                 facts.resolv_conf_stub = access(stub, F_OK) == 0 ? stub : NULL;
         }

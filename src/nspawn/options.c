@@ -148,7 +148,7 @@ const struct option_row option_rows[] = {
 
         HEADING("Network"),
         { "private-network", 0, TAKES_NOTHING, NULL, "Network", "Private", RESETS | TRUSTED,
-          GROUP_NETWORK, set_boolean, AT(private_network), "A network with just a loopback" },
+          GROUP_NETWORK, set_boolean, AT(network.private_network), "A network with just a loopback" },
         { "network-interface", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "Interface",
           WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
           "Move an interface of the host in" },

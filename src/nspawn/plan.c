@@ -34,7 +34,7 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
 {
         uint64_t set = default_capabilities;
 
-        if (c->private_network)
+        if (net_config_is_private(&c->network))
                 set |= CAP_BIT(CAP_NET_ADMIN);
         /* Containers inside have networks of their own, and these belong to the user namespace. */
         else if (c->nesting)
@@ -482,7 +482,7 @@ static void decide_namespaces(const struct container_config *c, struct container
         plan->namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
         if (plan->user_namespace)
                 plan->namespaces |= CLONE_NEWUSER;
-        if (c->private_network)
+        if (net_config_is_private(&c->network))
                 plan->namespaces |= CLONE_NEWNET;
         plan->namespaces &= ~c->shared_namespaces;
 }

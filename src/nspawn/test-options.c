@@ -574,7 +574,7 @@ static void test_good_values(void **state)
                 { "--private-users-ownership=auto", OTHER(userns_mode), "no auto" },
                 { "--private-users-chown", OTHER(userns_mode), "no chown" },
                 { "--private-users-chown=whatever", OTHER(userns_mode), "no chown" },
-                { "--private-network", BOOLEAN(private_network), "yes" },
+                { "--private-network", BOOLEAN(network.private_network), "yes" },
 
                 { "", OTHER(capabilities_added), "+0 -0" },
                 { "--capability=CAP_CHOWN,CAP_KILL", OTHER(capabilities_added), "+21 -0" },

@@ -643,7 +643,8 @@ static void test_etc_plan(void **state)
         (void) state;
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 const struct container_config c = { .read_only = rows[i].read_only,
-                                                    .private_network = rows[i].private_network };
+                                                    .network.private_network =
+                                                            rows[i].private_network };
                 const struct host_facts host = { .has_resolv_conf = rows[i].has_resolv_conf,
                                                  .resolv_conf_stub = rows[i].has_stub ? stub : NULL,
                                                  .localtime = rows[i].localtime,
@@ -696,7 +697,7 @@ static void test_etc_modes(void **state)
         (void) state;
         for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
                 const struct container_config c = { .resolv_conf = rows[i / 2].mode,
-                                                    .private_network = i % 2 };
+                                                    .network.private_network = i % 2 };
                 const struct tree_facts tree = { .has_host_zone = true };
                 const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
 

@@ -573,7 +573,7 @@ static void test_effects(void **state)
         assert_int_equal(c.userns_mode, USERNS_FROM_ROOT);
         assert_int_equal(c.ownership, OWNERSHIP_AUTO);
         assert_string_equal(c.user, "a");
-        assert_true(c.notify_ready && c.read_only && c.private_network);
+        assert_true(c.notify_ready && c.read_only && c.network.private_network);
         assert_int_equal(c.capabilities_added, UINT64_C(1) << 5 | UINT64_C(1) << 39);
         assert_int_equal(c.capabilities_dropped, 0);
         assert_int_equal(c.limits[RLIMIT_NICE].value.rlim_cur, 25);
