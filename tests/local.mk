@@ -13,6 +13,9 @@ EXTRA_DIST += \
 	%D%/system/conftest.py \
 	%D%/system/faults.py \
 	%D%/system/harness.py \
+	%D%/system/network.py \
+	%D%/system/outside.py \
+	%D%/system/probe.py \
 	%D%/system/hostile-guest.c \
 	%D%/system/test_bad_input.py \
 	%D%/system/test_boot.py \
@@ -28,6 +31,7 @@ EXTRA_DIST += \
 	%D%/system/test_limits.py \
 	%D%/system/test_mounts.py \
 	%D%/system/test_nesting.py \
+	%D%/system/test_network.py \
 	%D%/system/test_old_guests.py \
 	%D%/system/test_options.py \
 	%D%/system/test_payload.py \
