@@ -21,3 +21,5 @@ src_netsetup_test_net_config_SOURCES = %D%/test-net-config.c
 src_netsetup_test_net_config_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_net_config_LDADD = $(netsetup_test_libraries)
 endif
+
+include src/netsetup/keeper.mk
