@@ -188,9 +188,10 @@ def network_namespace(_work):
     yield TAG
     sh("ip", "netns", "del", TAG)
     if made:
-        # It was made a mount of its own for the first one.
+        # It was made a mount of its own for the first one. Somebody else may use it by now.
         subprocess.run(["umount", "/run/netns"], check=False, stderr=subprocess.DEVNULL)
-        os.rmdir("/run/netns")
+        with contextlib.suppress(OSError):
+            os.rmdir("/run/netns")
 
 
 @case("control groups")
@@ -282,6 +283,7 @@ def loop_device(work):
 
 @case("run-time files")
 def run_time_file(_work):
+    os.makedirs("/run/systemd/nspawn/propagate", exist_ok=True)  # no machine has run yet
     with folder(f"/run/systemd/nspawn/propagate/{TAG}"):
         yield f"propagate/{TAG}"
 
@@ -289,6 +291,7 @@ def run_time_file(_work):
 @case("run-time files")
 def lock_that_nobody_holds(_work):
     path = pathlib.Path(f"/run/systemd/nspawn/locks/inode-{TAG}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     yield str(path)
     path.unlink()
