@@ -47,7 +47,7 @@ struct net_link {
         uint8_t host_mac[MAC_SIZE], guest_mac[MAC_SIZE];
         unsigned mtu;
         char master[LINK_NAME_SIZE]; /* the bridge that the host's end joins; "": none */
-        bool master_is_zone;         /* it is made if it is not there, and goes with its last member */
+        bool master_is_zone; /* it is made if it is not there, and goes with its last member */
         bool host_up, guest_up;
         /* The host's end gets the gateway's addresses and routes to the guest's (links of -n); for a zone
          * the bridge gets the gateway's addresses. */
@@ -64,8 +64,9 @@ struct net_plan {
         struct net_link *links;
         size_t n_links;
         enum net_manager manager;
-        char network[80];        /* "host", "zone-lab": with NET_MANAGER_US; "" else */
-        struct net_lease lease;  /* the same */
+        char network[80];       /* "host", "zone-lab": with NET_MANAGER_US; "" else */
+        struct net_lease lease; /* the same */
+        bool has_resolver;      /* dnsmasq is there */
         bool isolate;
         const struct net_port *ports; /* borrowed */
         size_t n_ports;
@@ -86,8 +87,7 @@ void net_plan_done(struct net_plan *plan);
 #define NET_RESOLV_CONF_SIZE 256
 const char *net_plan_resolv_conf(const struct net_plan *plan, char text[NET_RESOLV_CONF_SIZE]);
 
-/* One line for each link and port, for --dry-run: "  veth ve-web -> host0 ...". */
+/* One line for each link and port, for --dry-run: "veth ve-web -> host0 …". */
 void net_plan_print(const struct net_plan *plan, struct strbuf *out);
-void net_plan_print_json(const struct net_plan *plan, struct strbuf *out);
 
 const char *net_manager_name(enum net_manager manager);

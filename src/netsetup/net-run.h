@@ -11,9 +11,9 @@
 /* What was made on the host, and has to be undone or given back. */
 struct net_run {
         const struct net_plan *plan; /* borrowed */
-        int netns_fd;                /* the container's; only where links have to be taken back out of it */
-        size_t n_done;               /* links of the plan that are made */
-        struct net_moved *moved;     /* interfaces that are given back */
+        int netns_fd;  /* the container's; only where links have to be taken back out of it */
+        size_t n_done; /* links of the plan that are made */
+        struct net_moved *moved; /* interfaces that are given back */
         size_t n_moved;
         int first_ifindex; /* of the host's end of the first veth, or of its bridge; 0: none */
 };
@@ -43,6 +43,9 @@ void net_run_done(struct net_run *run);
 /* For --cleanup and the next start: what a killed supervisor left of @machine (moved interfaces under
  * other names, empty zone bridges). Returns the number of things that were put right. */
 int net_run_sweep(const char *machine, struct failure *failure);
+
+/* Opens the network namespace at @path. The caller closes @ret_fd. */
+int net_namespace_open(const char *path, int *ret_fd, struct failure *failure);
 
 /* Puts a link into the running container with first process @leader, or takes one away: for the registry. */
 int net_link_attach(const struct net_link *link, const char *machine, pid_t leader,

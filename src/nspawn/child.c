@@ -39,6 +39,7 @@
 #include "basic/parse.h"
 #include "basic/process.h"
 #include "basic/strv.h"
+#include "netsetup/net-run.h"
 #include "netsetup/netsetup.h"
 #include "nspawn/explain.h"
 #include "nspawn/protocol.h"
@@ -156,9 +157,17 @@ static int step_names(struct child *c)
 
 static int step_network(struct child *c)
 {
-        int r = (c->plan->namespaces & CLONE_NEWNET) ? loopback_up() : 0;
+        size_t n = 0;
+        int r;
 
-        return r < 0 ? child_failed(c, r, "bring the loopback interface up") : 0;
+        if (!(c->plan->namespaces & CLONE_NEWNET))
+                return 0; /* it is somebody else's */
+        if (!net_plan_has_work(&c->plan->network)) {
+                r = loopback_up();
+                return r < 0 ? child_failed(c, r, "bring the loopback interface up") : 0;
+        }
+        r = receive(c, MSG_NETWORK, NULL, 0, &n);
+        return r < 0 ? r : net_run_guest(&c->plan->network, &c->failure);
 }
 
 /* Nothing of who started us sticks to the payload: neither keys nor the audit session. */

@@ -29,6 +29,7 @@
 #include "basic/strv.h"
 #include "nspawn/explain.h"
 #include "nspawn/facts.h"
+#include "nspawn/network.h"
 #include "nspawn/notify.h"
 #include "nspawn/plan.h"
 #include "nspawn/protocol.h"
@@ -52,6 +53,7 @@ struct run {
         struct bound_users users;
         struct journal_receiver_facts receiver;
         struct ephemeral_facts ephemeral;
+        struct machine_network network;
         char suffix[EPHEMERAL_SUFFIX_SIZE]; /* of an ephemeral machine's name and tree */
         struct passing_tree passing;        /* that is run, or has the layer */
         bool is_template;                   /* the tree is to be made first */
@@ -69,11 +71,13 @@ struct run {
 #define RUN_NULL                                                                                   \
         {                                                                                          \
                 .tree = { .fd = -1, .root_fd = -1, .layer_fd = -1 }, .passing = PASSING_TREE_NULL, \
-                .lock = TREE_LOCK_NULL, .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true   \
+                .lock = TREE_LOCK_NULL, .ids = IDS_NULL, .signal_fd = -1, .root_is_mapped = true,  \
+                .network = MACHINE_NETWORK_NULL                                                    \
         }
 
 static void run_done(struct run *run)
 {
+        machine_network_done(&run->network, run->machine);
         plan_done(&run->plan);
         ids_done(&run->ids);
         tree_lock_release(&run->lock);
@@ -198,6 +202,10 @@ static int read_facts(struct run *run, struct failure *failure)
         if (r < 0)
                 return failure_set(failure, r, "Cannot get random numbers: %s.", error_text(r));
         r = read_journal_facts(run, failure);
+        /* The lease is taken once it is certain that there will be a start. */
+        if (r >= 0)
+                r = machine_network_look(&run->network, &run->config->network, run->machine,
+                                         failure);
         if (r >= 0)
                 r = journal_receiver_look(run->config, &run->receiver, failure);
         return r < 0 ? r : bound_users_read(run->config, &run->tree, &run->users, failure);
@@ -254,6 +262,7 @@ static int make_plan(struct run *run, const struct ids *ids, struct container_pl
                 .users = &run->users,
                 .receiver = &run->receiver,
                 .ephemeral = &run->ephemeral,
+                .network = &run->network.facts,
                 .machine = run->machine,
                 .random_uuid = run->uuid,
                 .root_is_mapped = run->root_is_mapped,
@@ -483,7 +492,8 @@ static enum step_answer on_host(struct boot *b)
         return scope_dispatch(&b->container.scope) > 0 ? ask_to_stop(b) : GO_ON;
 }
 
-#define MAX_POLL 8
+#define N_OWN_FDS 6 /* besides those of the console */
+#define MAX_POLL (N_OWN_FDS + 3)
 
 static int poll_timeout_ms(const struct boot *b)
 {
@@ -507,9 +517,10 @@ static int supervise(struct boot *b, struct failure *failure)
                         { .fd = c->notify_fd, .events = POLLIN },
                         { .fd = c->channel_fd, .events = POLLIN },
                         { .fd = c->scope.helper_fd, .events = POLLIN },
+                        { .fd = b->run->network.keeper.fd, .events = POLLIN },
                 };
-                size_t n_console = console_poll(&c->console, fds + 5);
-                int r = poll(fds, 5 + n_console, poll_timeout_ms(b));
+                size_t n_console = console_poll(&c->console, fds + N_OWN_FDS);
+                int r = poll(fds, N_OWN_FDS + n_console, poll_timeout_ms(b));
 
                 if (r < 0 && errno != EINTR)
                         return failure_set(failure, -errno, "Cannot wait for the container: %s.",
@@ -529,7 +540,9 @@ static int supervise(struct boot *b, struct failure *failure)
                 if (fds[2].revents)
                         answer = on_notify(b);
                 if (answer == GO_ON)
-                        answer = on_console(b, fds + 5, n_console);
+                        answer = on_console(b, fds + N_OWN_FDS, n_console);
+                if (fds[5].revents)
+                        machine_network_dispatch(&b->run->network, &b->plan->network, line_end(b));
                 if (answer == GO_ON && fds[4].revents)
                         answer = on_host(b);
                 if (fds[0].revents && answer == GO_ON)
@@ -658,7 +671,10 @@ static int run_boot(struct boot *b, enum outcome *ret, struct failure *failure)
         if (r < 0)
                 return r;
         ids_release_password_lock(&b->run->ids);
-        r = container_go(&b->container, failure);
+        r = machine_network_wait(&b->run->network, &b->plan->network, b->container.leader_pidfd,
+                                 failure);
+        if (r >= 0)
+                r = container_go(&b->container, failure);
         if (r >= 0) {
                 read_watchdog(b);
                 r = supervise(b, failure);
@@ -785,6 +801,18 @@ static int make_ephemeral(struct run *run, struct failure *failure)
         return r < 0 ? r : plan_again(run, failure);
 }
 
+static int join_network(struct run *run, struct failure *failure)
+{
+        const struct container_config *c = run->config;
+        int r = machine_network_take(&run->network, &run->plan.network, &c->network,
+                                     c->ephemeral && c->ephemeral_is_another && !c->machine,
+                                     failure);
+
+        if (r > 0) /* another machine got the address that was planned */
+                r = plan_again(run, failure);
+        return r < 0 ? r : machine_network_join(&run->network, &run->plan.network, failure);
+}
+
 static int prepare(struct run *run, struct failure *failure)
 {
         int r = read_facts(run, failure);
@@ -803,6 +831,8 @@ static int prepare(struct run *run, struct failure *failure)
                 r = lock_tree(run, failure);
         if (r >= 0)
                 r = ids_take(run->config, &run->host, &run->tree, run->machine, &run->ids, failure);
+        if (r >= 0)
+                r = join_network(run, failure);
         return r;
 }
 

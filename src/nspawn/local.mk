@@ -17,6 +17,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/forward-journal.c %D%/forward-journal.h \
 	%D%/facts.c %D%/facts.h \
 	%D%/ids.c %D%/ids.h \
+	%D%/network.c %D%/network.h \
 	%D%/mount-layers.c %D%/mount-layers.h \
 	%D%/mount-plan.c %D%/mount-plan.h \
 	%D%/mount-run.c %D%/mount-run.h \

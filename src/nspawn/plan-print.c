@@ -174,6 +174,24 @@ static void print_ids(struct printer *p, const struct container_plan *plan)
                              : ownership_name(plan->ownership));
 }
 
+static void print_network(struct printer *p, const struct net_plan *plan)
+{
+        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
+
+        if (!plan->private_network)
+                return print_string(p, "network", "the host's");
+        if (plan->namespace_path) {
+                strbuf_addf(&text, "that of '%s'", plan->namespace_path);
+                return print_string(p, "network", strbuf_text(&text));
+        }
+        print_string(p, "network", plan->n_links ? "private" : "private, with just a loopback");
+        if (plan->n_links == 0 && plan->n_ports == 0)
+                return;
+        net_plan_print(plan, &text);
+        print_lines(p, "links", strbuf_text(&text));
+        print_string(p, "addresses-from", net_manager_name(plan->manager));
+}
+
 static void print_namespaces(struct printer *p, const struct container_plan *plan)
 {
         static const struct {
@@ -191,9 +209,7 @@ static void print_namespaces(struct printer *p, const struct container_plan *pla
         if (plan->private_time)
                 strbuf_add(&text, " time");
         print_string(p, "namespaces", strbuf_text(&text));
-        print_string(p, "network",
-                     plan->namespaces & CLONE_NEWNET ? "private, with just a loopback"
-                                                     : "the host's");
+        print_network(p, &plan->network);
         if (plan->private_time)
                 print_string(p, "uptime", "the machine's own");
 }

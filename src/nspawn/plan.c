@@ -477,12 +477,21 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
         return mount_plan_build(in->config, in->host, in->tree, &choices, &plan->mounts);
 }
 
+static int decide_network(const struct plan_inputs *in, struct container_plan *plan,
+                          struct failure *failure)
+{
+        static const struct net_facts none = { .manager = NET_MANAGER_NONE };
+
+        return net_plan_build(&in->config->network, in->network ? in->network : &none,
+                              plan->machine, &plan->network, failure);
+}
+
 static void decide_namespaces(const struct container_config *c, struct container_plan *plan)
 {
         plan->namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWUTS;
         if (plan->user_namespace)
                 plan->namespaces |= CLONE_NEWUSER;
-        if (net_config_is_private(&c->network))
+        if (net_config_is_private(&c->network) && !c->network.namespace_path)
                 plan->namespaces |= CLONE_NEWNET;
         plan->namespaces &= ~c->shared_namespaces;
 }
@@ -594,6 +603,8 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                 r = decide_devices(in, &plan);
         if (r >= 0)
                 r = decide_mounts(in, &plan);
+        if (r >= 0)
+                r = decide_network(in, &plan, failure);
         if (r < 0) {
                 plan_done(&plan);
                 return failure_set(failure, r, "Out of memory.");
@@ -614,6 +625,7 @@ void plan_done(struct container_plan *plan)
         free(plan->user);
         free(plan->working_directory);
         mount_plan_done(&plan->mounts);
+        net_plan_done(&plan->network);
         property_set_done(&plan->properties);
         free(plan->devices);
         *plan = (struct container_plan){ .machine = NULL };

@@ -3,6 +3,7 @@
 
 #include "basic/bpf-device.h"
 #include "basic/strbuf.h"
+#include "netsetup/net-plan.h"
 #include "nspawn/bind-user.h"
 #include "nspawn/config.h"
 #include "nspawn/etc-files.h"
@@ -55,6 +56,7 @@ struct container_plan {
         struct ephemeral_plan ephemeral;
         struct etc_plan etc;
         struct journal_plan journal;
+        struct net_plan network;
         const struct bound_users *users;               /* borrowed; NULL: none */
         const struct journal_receiver_facts *receiver; /* borrowed; NULL, or no program: none */
         struct mount_plan mounts;
@@ -78,6 +80,7 @@ struct plan_inputs {
         const struct bound_users *users;               /* NULL: none */
         const struct journal_receiver_facts *receiver; /* NULL: not looked at */
         const struct ephemeral_facts *ephemeral;       /* NULL: it is no ephemeral start */
+        const struct net_facts *network;               /* NULL: not looked at */
         const char *machine;
         struct id128 random_uuid; /* used if neither tree nor option has one */
         struct id128 boot_id;

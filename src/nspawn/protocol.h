@@ -13,7 +13,9 @@
  *      writes the id map, moves it to its cgroup,
  *      builds the id-mapped mounts
  *      MSG_NAMESPACES + mounts ─────────────────────▶ only if there is anything of that to do
- *      notifies who supervises us                     mounts, names, limits, terminal
+ *      makes the links                                mounts, names
+ *      MSG_NETWORK ─────────────────────────────────▶ only if there are links: addresses, routes
+ *      waits for names and published ports            limits, terminal
  *      MSG_GO ──────────────────────────────────────▶ drops what it may not keep
  *                                                     exec
  *      ◀────────────────────────── MSG_FAILED + text  at any time, instead of going on
@@ -21,6 +23,7 @@
  */
 enum message_type {
         MSG_NAMESPACES = 1,
+        MSG_NETWORK,
         MSG_GO,
         MSG_FAILED,
         MSG_API_REFUSED,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -267,9 +268,33 @@ static _Noreturn void become_child(struct start *s)
         child_run(&in);
 }
 
+/*
+ * With a network namespace that is there already, we are in it for the moment in which the first
+ * process is born: once that has a user namespace it may not join it any more. @ret_own_fd is ours.
+ */
+static int join_network(const struct start *s, int *ret_own_fd, struct failure *failure)
+{
+        const char *path = s->plan->network.namespace_path;
+        int own CLEANUP_FD = -1, fd CLEANUP_FD = -1;
+        int r;
+
+        if (!path)
+                return 0;
+        r = net_namespace_open(path, &fd, failure);
+        if (r < 0)
+                return r;
+        own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+        if (own < 0 || setns(fd, CLONE_NEWNET) < 0)
+                return failure_set(failure, -errno, "Cannot join the network namespace '%s': %s.",
+                                   path, error_text(errno));
+        *ret_own_fd = TAKE_FD(own);
+        return 0;
+}
+
 static int clone_child(struct start *s, struct failure *failure)
 {
         struct container *c = s->container;
+        int own_network_fd CLEANUP_FD = -1;
         int r = channel_pair(&c->channel_fd, &s->child_channel_fd);
         char why[EXPLAIN_MAX];
 
@@ -280,9 +305,15 @@ static int clone_child(struct start *s, struct failure *failure)
                 return failure_set(failure, r, "Cannot read the clocks: %s.", error_text(r));
         s->namespaces_take_work =
                 s->plan->user_namespace || c->scope.payload_fd < 0 || s->plan->named_hierarchy;
+        r = join_network(s, &own_network_fd, failure);
+        if (r < 0)
+                return r;
         c->leader = process_clone(s->plan->namespaces, c->scope.payload_fd, &c->leader_pidfd);
         if (c->leader == 0)
                 become_child(s);
+        if (own_network_fd >= 0 && setns(own_network_fd, CLONE_NEWNET) < 0)
+                return failure_set(failure, -errno, "Cannot come back to the host's network: %s.",
+                                   error_text(errno));
         s->child_channel_fd = fd_close(s->child_channel_fd);
         if (c->leader >= 0)
                 return 0;
@@ -388,6 +419,22 @@ static int adjust_oom_score(struct start *s, struct failure *failure)
                      : 0;
 }
 
+/* The inner ends of the links are born in the first process's network namespace. */
+static int make_links(struct start *s, struct failure *failure)
+{
+        static const struct channel_message message = { .type = MSG_NETWORK };
+        struct container *c = s->container;
+        int r;
+
+        if (!net_plan_has_work(&s->plan->network))
+                return 0;
+        r = net_run_host(&c->network, &s->plan->network, c->leader, failure);
+        if (r < 0)
+                return r;
+        r = channel_send(c->channel_fd, &message, NULL, 0);
+        return r < 0 ? hear_failure(c, r, failure) : 0;
+}
+
 static const struct {
         int (*run)(struct start *s, struct failure *failure);
 } start_steps[] = {
@@ -398,6 +445,7 @@ static const struct {
         { link_journal },       /* the folder is there before it is mounted */
         { make_propagate },     { prepare_mounts }, { start_receiver },   { open_kmsg },
         { set_up_console },     { clone_child },    { adjust_oom_score }, { set_up_namespaces },
+        { make_links }, /* while the first process mounts */
 };
 
 int container_start(struct container *c, const struct container_plan *plan, char **host_argv,
@@ -446,6 +494,7 @@ static void end_leader(struct container *c)
 void container_done(struct container *c)
 {
         end_leader(c);
+        net_run_done(&c->network);
         console_done(&c->console);
         scope_remove(&c->scope);
         named_group_remove(&c->named_group); /* when all that was in it has ended */

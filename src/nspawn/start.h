@@ -3,6 +3,7 @@
 
 #include "basic/channel.h"
 #include "basic/process.h"
+#include "netsetup/net-run.h"
 #include "nspawn/console.h"
 #include "nspawn/plan.h"
 #include "nspawn/scratch.h"
@@ -24,6 +25,7 @@ struct container {
         struct journal_receiver receiver;
         int kmsg_fd; /* keeps the FIFO that stands for /proc/kmsg open */
         struct scratch scratch;
+        struct net_run network;
         char *propagate; /* directory of the host for mounts added later */
 };
 
@@ -31,7 +33,8 @@ struct container {
         {                                                                                          \
                 .scope = SCOPE_NULL, .named_group = NAMED_GROUP_NULL, .console = CONSOLE_NULL,     \
                 .leader_pidfd = -1, .notify_fd = -1, .channel_fd = -1, .kmsg_fd = -1,              \
-                .receiver = JOURNAL_RECEIVER_NULL, .scratch = SCRATCH_NULL                         \
+                .receiver = JOURNAL_RECEIVER_NULL, .scratch = SCRATCH_NULL,                        \
+                .network = NET_RUN_NULL                                                            \
         }
 
 /* A root whose file system cannot be id-mapped, where the plan lets another way be tried. */
