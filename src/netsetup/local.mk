@@ -33,3 +33,4 @@ src_netsetup_test_net_plan_LDADD = $(netsetup_test_libraries)
 endif
 
 include src/netsetup/keeper.mk
+include src/netsetup/firewall.mk

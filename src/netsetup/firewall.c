@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "netsetup/firewall.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "basic/fd.h"
+#include "basic/log.h"
+#include "netsetup/firewall-parts.h"
+#include "netsetup/ifname.h"
+
+/* A machine that has rules. Its copy is what is taken away, whatever the caller says then. */
+struct entry {
+        struct firewall_member m; /* its pointers lead into this entry */
+        char *machine;
+        struct net_port *ports;
+        struct net_address *others;
+        bool has_bridge_mac; /* of one member of each bridge: that of its element */
+        uint8_t bridge_mac[MAC_SIZE];
+        bool by_kernel;
+        struct entry *next;
+};
+
+struct firewall {
+        /* With one socket for all of its life, to which the kernel ties the ownership of the tables. */
+        struct nft_ctx *nft;
+        bool has_bridge_table;
+        struct entry *entries;
+        struct entry *ports[2][UINT16_MAX + 1]; /* [udp][of the host]: who has it */
+};
+
+static void entry_free(struct entry *e)
+{
+        if (!e)
+                return;
+        free(e->machine);
+        free(e->ports);
+        free(e->others);
+        free(e);
+}
+
+static void cleanup_entry(struct entry **e)
+{
+        entry_free(*e);
+}
+
+static void *copy_of(const void *what, size_t n, size_t size)
+{
+        void *copy = calloc(n ? n : 1, size);
+
+        if (copy && n)
+                memcpy(copy, what, n * size);
+        return copy;
+}
+
+static struct entry *entry_new(const struct firewall_member *m)
+{
+        struct entry *e = calloc(1, sizeof(*e));
+
+        if (!e)
+                return NULL;
+        e->m = *m;
+        e->m.machine = e->machine = strdup(m->machine ? m->machine : m->link);
+        e->m.ports = e->ports = copy_of(m->ports, m->n_ports, sizeof(*m->ports));
+        e->m.others = e->others = copy_of(m->others, m->n_others, sizeof(*m->others));
+        if (!e->machine || !e->ports || !e->others) {
+                entry_free(e);
+                return NULL;
+        }
+        return e;
+}
+
+static struct entry **entry_find(struct firewall *fw, const char *link)
+{
+        struct entry **e = &fw->entries;
+
+        while (*e && !streq((*e)->m.link, link))
+                e = &(*e)->next;
+        return e;
+}
+
+/* What nft says is "Error: Could not process rule: WHY", and more lines that show where. */
+static int run(struct firewall *fw, const char *commands, char why[128])
+{
+        const char *text;
+
+        if (commands[0] == '\0')
+                return 0;
+        if (nft_run_cmd_from_buffer(fw->nft, commands) == 0)
+                return 0;
+        text = nft_ctx_get_error_buffer(fw->nft);
+        if (text && startswith(text, "Error: "))
+                text += strlen("Error: ");
+        if (text && startswith(text, "Could not process rule: "))
+                text += strlen("Could not process rule: ");
+        (void) snprintf(why, 128, "%.*s", text ? (int) strcspn(text, "\n") : 0, text ? text : "");
+        return -EIO;
+}
+
+static int make_table(struct firewall *fw, const char *family, const char *rules,
+                      struct failure *failure)
+{
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        char why[128];
+
+        /* One of that name, which nobody owns, is taken for our own, from a kernel or a time in which it had no
+         * owner. In the same transaction, so that there is no moment without rules. */
+        strbuf_addf(&commands, "add table %s stead\ndelete table %s stead\n%s", family, family,
+                    rules);
+        if (!strbuf_ok(&commands))
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (run(fw, strbuf_text(&commands), why) == 0)
+                return 0;
+        return failure_set(failure, -EIO,
+                           "Cannot make the firewall's table '%s stead': %s. Does the kernel have "
+                           "nf_tables with address translation, and is there no other program "
+                           "that owns a table of this name ('nft list tables')?",
+                           family, why);
+}
+
+int firewall_open(struct firewall **ret, struct failure *failure)
+{
+        struct firewall *fw;
+        int r, fd;
+
+        /* libnftables ends the process if the kernel has no such socket. */
+        fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+        if (fd < 0)
+                return failure_set(failure, -errno,
+                                   "Cannot reach the kernel's firewall: %s. Without nf_tables in "
+                                   "the kernel there is no address translation.",
+                                   error_text(-errno));
+        fd_close(fd);
+        fw = calloc(1, sizeof(*fw));
+        if (fw)
+                fw->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+        if (!fw || !fw->nft || nft_ctx_buffer_error(fw->nft) != 0 ||
+            nft_ctx_buffer_output(fw->nft) != 0) {
+                firewall_close(fw);
+                return failure_set(failure, -ENOMEM, "Cannot open libnftables.");
+        }
+        r = make_table(fw, "inet", firewall_rules_inet, failure);
+        if (r < 0) {
+                firewall_close(fw);
+                return r;
+        }
+        *ret = fw;
+        return 0;
+}
+
+void firewall_close(struct firewall *fw)
+{
+        if (!fw)
+                return;
+        while (fw->entries) {
+                struct entry *e = fw->entries;
+
+                fw->entries = e->next;
+                entry_free(e);
+        }
+        if (fw->nft)
+                nft_ctx_free(fw->nft);
+        free(fw);
+}
+
+int firewall_limit_forwarding(struct firewall *fw, bool on, struct failure *failure)
+{
+        char why[128];
+
+        if (run(fw, on ? firewall_rules_limit : firewall_rules_no_limit, why) == 0)
+                return 0;
+        return failure_set(failure, -EIO, "Cannot %s the limit of forwarding in the firewall: %s.",
+                           on ? "set" : "lift", why);
+}
+
+/* As nft reads names of interfaces: it has no escapes, and '*' at the end means many. */
+static bool name_can_be_written(const char *name)
+{
+        return name[0] == '\0' || (link_name_is_valid(name) && !strpbrk(name, "\"*\\"));
+}
+
+static int check_member(struct firewall *fw, const struct firewall_member *m,
+                        struct failure *failure)
+{
+        if (m->link[0] == '\0' || !name_can_be_written(m->link) || !name_can_be_written(m->bridge))
+                return failure_set(failure, -EINVAL,
+                                   "The firewall cannot have rules for the interface '%s%s%s'.",
+                                   m->bridge, m->bridge[0] ? "' or '" : "", m->link);
+        for (size_t i = 0; i < m->n_ports; i++) {
+                const struct net_port *p = &m->ports[i];
+                const struct entry *other = fw->ports[p->protocol == NET_UDP][p->host];
+
+                if (!other || streq(other->m.link, m->link))
+                        continue;
+                return failure_set(failure, -EADDRINUSE,
+                                   "Port %u of the host (%s) is published by machine '%s' already. "
+                                   "Choose another port, or stop that machine.",
+                                   p->host, p->protocol == NET_UDP ? "udp" : "tcp", other->machine);
+        }
+        return 0;
+}
+
+/* The only other one who may hold the link-local address is the bridge itself. */
+static void read_bridge_mac(struct entry *e)
+{
+        struct ifreq request = { 0 };
+        int fd CLEANUP_FD = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        memcpy(request.ifr_name, e->m.bridge, sizeof(e->m.bridge));
+        if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+                return;
+        memcpy(e->bridge_mac, request.ifr_hwaddr.sa_data, MAC_SIZE);
+        e->has_bridge_mac = true;
+}
+
+/* Another managed member of the same bridge. */
+static struct entry *find_sibling(struct firewall *fw, const struct entry *of)
+{
+        for (struct entry *e = fw->entries; e; e = e->next)
+                if (e != of && streq(e->m.bridge, of->m.bridge) &&
+                    firewall_member_is_managed(&e->m))
+                        return e;
+        return NULL;
+}
+
+static void set_owner_of_ports(struct firewall *fw, const struct entry *e, struct entry *owner)
+{
+        for (size_t i = 0; i < e->m.n_ports; i++)
+                fw->ports[e->ports[i].protocol == NET_UDP][e->ports[i].host] = owner;
+}
+
+static void elements_of(struct firewall *fw, const struct entry *e, enum firewall_verb verb,
+                        struct strbuf *out)
+{
+        bool alone = !find_sibling(fw, e);
+
+        firewall_elements(&e->m, verb, alone, alone && e->has_bridge_mac ? e->bridge_mac : NULL,
+                          out);
+        if (e->by_kernel)
+                firewall_port_elements(&e->m, verb, out);
+}
+
+int firewall_add(struct firewall *fw, const struct firewall_member *m, struct failure *failure)
+{
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        struct entry *e CLEANUP(cleanup_entry) = NULL;
+        char why[128];
+        int r;
+
+        r = check_member(fw, m, failure);
+        if (r < 0)
+                return r;
+        r = firewall_remove(fw, m, failure);
+        if (r < 0)
+                return r;
+        e = entry_new(m);
+        if (!e)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (firewall_member_uses_bridge_table(m)) {
+                if (!find_sibling(fw, e))
+                        read_bridge_mac(e);
+                if (!fw->has_bridge_table)
+                        r = make_table(fw, "bridge", firewall_rules_bridge, failure);
+                if (r < 0)
+                        return r;
+                fw->has_bridge_table = true;
+        }
+        e->by_kernel = true;
+        elements_of(fw, e, FIREWALL_ADD, &commands);
+        if (!strbuf_ok(&commands))
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (run(fw, strbuf_text(&commands), why) < 0)
+                return failure_set(failure, -EIO,
+                                   "Cannot write the firewall's rules of machine '%s': %s.",
+                                   e->machine, why);
+        set_owner_of_ports(fw, e, e);
+        e->next = fw->entries;
+        fw->entries = TAKE_PTR(e);
+        return 0;
+}
+
+/* What is not there cannot be deleted, and fails all of the transaction: then line by line. */
+static void delete_each(struct firewall *fw, char *commands)
+{
+        char why[128];
+
+        for (char *line = commands, *end; (end = strchr(line, '\n')); line = end + 1) {
+                *end = '\0';
+                (void) run(fw, line, why);
+        }
+}
+
+int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct failure *failure)
+{
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        char *text CLEANUP_FREE = NULL;
+        struct entry **place = entry_find(fw, m->link), *e = *place, *sibling;
+        char why[128];
+
+        if (!e)
+                return 0;
+        elements_of(fw, e, FIREWALL_DELETE, &commands);
+        text = strbuf_take(&commands);
+        if (!text)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (run(fw, text, why) < 0)
+                delete_each(fw, text);
+        set_owner_of_ports(fw, e, NULL);
+        *place = e->next;
+        /* The last member takes the bridge's elements away, and has to know what they are. */
+        sibling = find_sibling(fw, e);
+        if (sibling && e->has_bridge_mac) {
+                sibling->has_bridge_mac = true;
+                memcpy(sibling->bridge_mac, e->bridge_mac, MAC_SIZE);
+        }
+        entry_free(e);
+        return 0;
+}
+
+int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, bool by_kernel,
+                       struct failure *failure)
+{
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        struct entry *e = *entry_find(fw, m->link);
+        char why[128];
+
+        if (!e || e->by_kernel == by_kernel)
+                return 0;
+        firewall_port_elements(&e->m, by_kernel ? FIREWALL_ADD : FIREWALL_DELETE, &commands);
+        if (!strbuf_ok(&commands))
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (run(fw, strbuf_text(&commands), why) < 0)
+                return failure_set(failure, -EIO,
+                                   "Cannot %s the redirection of published ports of machine '%s' "
+                                   "in the firewall: %s.",
+                                   by_kernel ? "begin" : "end", e->machine, why);
+        e->by_kernel = by_kernel;
+        return 0;
+}
+
+int firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
+                         uint64_t *ret_redirected, uint64_t *ret_forwarded)
+{
+        const struct entry *e = *entry_find(fw, m->link);
+        int r = 0;
+
+        *ret_redirected = *ret_forwarded = 0;
+        if (!e || !e->by_kernel)
+                return 0;
+        r = firewall_read_counters(&e->m, FIREWALL_REDIRECTED, ret_redirected);
+        if (r < 0)
+                return r;
+        return firewall_read_counters(&e->m, FIREWALL_FORWARDED, ret_forwarded);
+}

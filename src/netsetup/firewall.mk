@@ -1,0 +1,15 @@
+# The firewall, for the network's keeper only: with $(NFT_LIBS) $(NL_LIBS); included by local.mk.
+noinst_LIBRARIES += src/netsetup/libfirewall.a
+src_netsetup_libfirewall_a_CFLAGS = $(AM_CFLAGS) $(NFT_CFLAGS) $(NL_CFLAGS)
+src_netsetup_libfirewall_a_SOURCES = \
+	%D%/firewall.c %D%/firewall.h %D%/firewall-parts.h \
+	%D%/firewall-count.c \
+	%D%/firewall-elements.c \
+	%D%/firewall-rules.c
+firewall_libraries = src/netsetup/libfirewall.a src/netsetup/libnetsetup.a src/basic/libbasic.a \
+	$(NFT_LIBS) $(NL_LIBS)
+
+# Opens it and does what its input says, for tests/system/test_firewall.py.
+noinst_PROGRAMS += src/netsetup/try-firewall
+src_netsetup_try_firewall_SOURCES = %D%/try-firewall.c
+src_netsetup_try_firewall_LDADD = $(firewall_libraries)
