@@ -413,6 +413,8 @@ int config_validate(const struct container_config *c, struct failure *failure)
                                    "--json only makes sense with --dry-run. Add --dry-run.");
         if (validate_sharing(c, failure) < 0)
                 return failure->error;
+        if (config_validate_network(&c->network, failure) < 0)
+                return failure->error;
         if (validate_integration(c, failure) < 0)
                 return failure->error;
         return validate_mounts(c, failure);

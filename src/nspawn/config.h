@@ -302,6 +302,9 @@ void config_done(struct container_config *c);
  */
 int config_validate(const struct container_config *c, struct failure *failure);
 
+/* The part of it that looks at the network. */
+int config_validate_network(const struct net_config *n, struct failure *failure);
+
 /* Whether the tree on disk stays as it is, whatever happens inside. */
 bool config_tree_is_read_only(const struct container_config *c);
 

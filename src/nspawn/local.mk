@@ -6,7 +6,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/child.c %D%/child.h \
 	%D%/chown-tree.c %D%/chown-tree.h \
 	%D%/cleanup.c %D%/cleanup.h \
-	%D%/config.c %D%/config.h \
+	%D%/config.c %D%/config-network.c %D%/config.h \
 	%D%/console.c %D%/console.h \
 	%D%/container.c %D%/container.h \
 	%D%/credentials.c %D%/credentials.h \
@@ -33,6 +33,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/setters-credentials.c \
 	%D%/setters-life.c \
 	%D%/setters-mounts.c \
+	%D%/setters-network.c \
 	%D%/setters-payload.c \
 	%D%/setters-rootfs.c \
 	%D%/settings-file.c %D%/settings-file.h \

@@ -24,7 +24,7 @@ static int print_help(void)
 /* The first line is "word number": programs take the level of compatibility from it. */
 static int print_version(void)
 {
-        return printf("stead %d (%s)\n+CGROUP2 +SECCOMP +USERNS +IDMAP -IMAGE -NETWORK -REGISTRY\n",
+        return printf("stead %d (%s)\n+CGROUP2 +SECCOMP +USERNS +IDMAP -IMAGE +NETWORK -REGISTRY\n",
                       COMPATIBILITY_LEVEL, PACKAGE_VERSION) < 0 ||
                                fflush(stdout) != 0
                        ? EXIT_FAILURE

@@ -27,6 +27,8 @@
 #define RESETS OPTION_RESETS
 #define EARLY OPTION_EARLY
 #define SECRET OPTION_SECRET
+#define STRICT OPTION_STRICT
+#define CHOICE OPTION_CHOICE
 #define PLANNED OPTION_PLANNED, .apply = refuse_planned
 
 /* clang-format off */
@@ -149,28 +151,47 @@ const struct option_row option_rows[] = {
         HEADING("Network"),
         { "private-network", 0, TAKES_NOTHING, NULL, "Network", "Private", RESETS | TRUSTED,
           GROUP_NETWORK, set_boolean, AT(network.private_network), "A network with just a loopback" },
+        { "network-veth", 'n', TAKES_NOTHING, NULL, "Network", "VirtualEthernet", RESETS | TRUSTED,
+          GROUP_NETWORK, set_boolean, AT(network.veth), "A virtual link to the host" },
+        { "network-zone", 0, TAKES_VALUE, "ZONE", "Network", "Zone", RESETS | TRUSTED,
+          GROUP_NETWORK, set_network_zone, 0, "Join the bridge that all of this zone share" },
+        { "network-bridge", 0, TAKES_VALUE, "BRIDGE", "Network", "Bridge", RESETS | TRUSTED,
+          GROUP_NETWORK, set_network_bridge, 0, "Join an existing bridge of the host" },
+        { "network-veth-extra", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "VirtualEthernetExtra",
+          REPEAT | TRUSTED, GROUP_NETWORK, set_network_pair, 0, "One more virtual link" },
         { "network-interface", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "Interface",
-          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          REPEAT | WORDS | RESETS | TRUSTED | STRICT, GROUP_NETWORK, set_network_pair, 0,
           "Move an interface of the host in" },
         { "network-macvlan", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "MACVLAN",
-          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          REPEAT | WORDS | RESETS | TRUSTED | STRICT, GROUP_NETWORK, set_network_pair, 0,
           "Add a macvlan interface" },
         { "network-ipvlan", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "IPVLAN",
-          WORDS | RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
+          REPEAT | WORDS | RESETS | TRUSTED | STRICT, GROUP_NETWORK, set_network_pair, 0,
           "Add an ipvlan interface" },
-        { "network-veth", 'n', TAKES_NOTHING, NULL, "Network", "VirtualEthernet",
-          RESETS | TRUSTED | PLANNED, .group = GROUP_NETWORK, .help =
-          "A virtual link to the host" },
-        { "network-veth-extra", 0, TAKES_VALUE, "HOST[:NAME]", "Network", "VirtualEthernetExtra",
-          TRUSTED | PLANNED, .group = GROUP_NETWORK, .help = "One more virtual link" },
-        { "network-bridge", 0, TAKES_VALUE, "BRIDGE", "Network", "Bridge", TRUSTED | PLANNED,
-          .group = GROUP_NETWORK, .help = "Join an existing bridge" },
-        { "network-zone", 0, TAKES_VALUE, "ZONE", "Network", "Zone", TRUSTED | PLANNED,
-          .group = GROUP_NETWORK, .help = "Join a bridge made for this zone" },
         { "network-namespace-path", 0, TAKES_VALUE, "PATH", "Network", "NamespacePath",
-          TRUSTED | PLANNED, .group = GROUP_NETWORK, .help = "Join an existing network namespace" },
-        { "port", 'p', TAKES_VALUE, "[PROTO:]HOST[:PORT]", "Network", "Port", TRUSTED | PLANNED,
-          .group = GROUP_EXPOSE_PORTS, .help = "Publish a port" },
+          RESETS | TRUSTED, GROUP_NETWORK, set_network_namespace_path, 0,
+          "Join an existing network namespace" },
+        { "port", 'p', TAKES_VALUE, "[PROTO:]HOST[:PORT]", "Network", "Port",
+          REPEAT | RESETS | TRUSTED, GROUP_EXPOSE_PORTS, set_port, 0, "Publish a port" },
+        { "network-address", 0, TAKES_VALUE, "ADDR/LEN,…", "Network", "Address",
+          REPEAT | WORDS | RESETS | TRUSTED | CHOICE, GROUP_OTHER, set_network_address, 0,
+          "Addresses of the link, instead of those that follow from the name" },
+        { "network-gateway", 0, TAKES_VALUE, "ADDR,…", "Network", "Gateway",
+          RESETS | TRUSTED | CHOICE, GROUP_OTHER, set_network_gateway, 0,
+          "Where its default routes lead" },
+        { "network-mac", 0, TAKES_VALUE, "MAC", "Network", "MACAddress",
+          RESETS | TRUSTED | CHOICE, GROUP_OTHER, set_network_mac, 0,
+          "MAC address of its container's end" },
+        { "network-mtu", 0, TAKES_VALUE, "BYTES", "Network", "MTU", RESETS | TRUSTED | CHOICE,
+          GROUP_OTHER, set_network_mtu, 0, "Size of its largest packet" },
+        { "network-name", 0, TAKES_VALUE, "NAME", "Network", "Name", RESETS | TRUSTED | CHOICE,
+          GROUP_OTHER, set_network_name, 0, "Name of its container's end instead of host0" },
+        { "network-setup", 0, TAKES_VALUE, "MODE", "Network", "Setup", RESETS | TRUSTED | CHOICE,
+          GROUP_OTHER, set_network_setup, 0,
+          "Whether nspawn gives it addresses: auto, yes, no" },
+        { "network-isolate", 0, TAKES_OPTIONAL, "BOOL", "Network", "Isolate",
+          RESETS | TRUSTED | CHOICE, GROUP_OTHER, set_boolean, AT(network.isolate),
+          "Of the host, only DHCP, DNS and ICMP can be reached over it" },
 
         HEADING("Security"),
         { "capability", 0, TAKES_VALUE, "CAP,…", "Exec", "Capability", REPEAT | WORDS | TRUSTED,
@@ -597,9 +618,19 @@ int settings_apply_environment(struct container_config *c, struct failure *failu
 
 #define HELP_COLUMN 42
 
+static size_t count_characters(const char *text)
+{
+        size_t n = 0;
+
+        for (; *text; text++)
+                n += ((unsigned char) *text & 0xc0) != 0x80; /* not inside of one (UTF-8) */
+        return n;
+}
+
 static void help_row(struct strbuf *out, const struct option_row *row)
 {
         struct strbuf left CLEANUP_STRBUF = STRBUF_NULL;
+        size_t width;
 
         if (row->letter)
                 strbuf_addf(&left, "  -%c", row->letter);
@@ -612,9 +643,10 @@ static void help_row(struct strbuf *out, const struct option_row *row)
         else if (row->takes == TAKES_OPTIONAL && row->argument)
                 strbuf_addf(&left, "[=%s]", row->argument);
         strbuf_add(out, strbuf_text(&left));
-        if (left.length >= HELP_COLUMN)
+        width = count_characters(strbuf_text(&left));
+        if (width >= HELP_COLUMN)
                 strbuf_add(out, "\n");
-        for (size_t i = left.length >= HELP_COLUMN ? 0 : left.length; i < HELP_COLUMN; i++)
+        for (size_t i = width >= HELP_COLUMN ? 0 : width; i < HELP_COLUMN; i++)
                 strbuf_add(out, " ");
         strbuf_addf(out, "%s%s\n", row->help,
                     row->flags & OPTION_PLANNED ? " (not built yet)" : "");

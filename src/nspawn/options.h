@@ -23,6 +23,8 @@ enum option_flags {
         OPTION_RESETS = 1 << 6,  /* in files: an empty value takes back what the file said before */
         OPTION_EARLY = 1 << 7,   /* has to be known before a settings file can be looked for */
         OPTION_SECRET = 1 << 8,  /* what is behind the first ':' of the value is not shown */
+        OPTION_STRICT = 1 << 9,  /* in trusted files: what cannot be used ends the start */
+        OPTION_CHOICE = 1 << 10, /* says more about a link that another option makes */
 };
 
 /* Settings on the command line hide those of a settings file in the same group. */

@@ -40,6 +40,9 @@ static const struct {
         { "SLICE", "<text>" },
         { "ZONE", "<text>" },
         { "CPUS", "<text>" },
+        { "ADDR,…", "<text>" },
+        { "ADDR/LEN,…", "<text>" },
+        { "MAC", "<text>" },
         { "HASH", "<text>" },
         { "POLICY", "<text>" },
         { "ID:VALUE", "<text>" },
@@ -72,6 +75,7 @@ static const struct {
         { "network-macvlan", "<interface>" },
         { "network-ipvlan", "<interface>" },
         { "network-veth-extra", "<text>" },
+        { "network-setup", "auto yes no" },
         { "port", "tcp: udp:" },
         { "rlimit", "<help=>" },
         { "personality", "<help>" },
@@ -99,7 +103,7 @@ static const struct {
         { OPTION_PLANNED, "planned" },       { OPTION_ENDS, "ends" },
         { OPTION_HIDDEN, "hidden" },         { OPTION_WORDS, "words" },
         { OPTION_RESETS, "resets" },         { OPTION_EARLY, "early" },
-        { OPTION_SECRET, "secret" },
+        { OPTION_SECRET, "secret" },         { OPTION_STRICT, "strict" },
 };
 
 static const char *values_of(const struct option_row *row)

@@ -80,6 +80,19 @@ setting_apply_fn set_time;
 setting_apply_fn set_credential;
 setting_apply_fn set_load_credential;
 
+/* ---- setters-network.c ---- */
+setting_apply_fn set_network_address;
+setting_apply_fn set_network_bridge;
+setting_apply_fn set_network_gateway;
+setting_apply_fn set_network_mac;
+setting_apply_fn set_network_mtu;
+setting_apply_fn set_network_name;
+setting_apply_fn set_network_namespace_path;
+setting_apply_fn set_network_pair;
+setting_apply_fn set_network_setup;
+setting_apply_fn set_network_zone;
+setting_apply_fn set_port;
+
 /* ---- for other setters ---- */
 
 /* The field of the row. */

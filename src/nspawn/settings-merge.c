@@ -385,6 +385,9 @@ static int check(struct merge *m)
                 if (r == -ENOMEM)
                         return out_of_memory(m);
                 m->unsupported[i] = r == -EOPNOTSUPP;
+                /* Without this link the machine would be another one. */
+                if (r < 0 && s->row->flags & OPTION_STRICT && m->rules.trusted)
+                        return failure_set(m->failure, r, "%s", failure.text);
                 if (r < 0 && r != -EOPNOTSUPP) {
                         warn(m, "%s This is ignored.", failure.text);
                         drop(m, i);
@@ -393,11 +396,35 @@ static int check(struct merge *m)
         return 0;
 }
 
-static void mask(struct merge *m, const bool *on_argv)
+/* Whether the command line asks for a network, and for no link in it. */
+static bool denies_links(const struct settings *s)
 {
-        for (size_t i = 0; i < m->settings.n; i++)
-                if (m->settings.list[i].row && on_argv[unit_of(&m->settings.list[i])])
+        bool asks = false;
+
+        for (size_t i = 0; i < s->n; i++) {
+                const struct option_row *row = s->list[i].row;
+
+                if (row->group != GROUP_NETWORK)
+                        continue;
+                if (!streq(row->name, "private-network") &&
+                    !streq(row->name, "network-namespace-path"))
+                        return false;
+                asks = true;
+        }
+        return asks;
+}
+
+/* What is chosen about a link goes with the link, whoever asks for that. */
+static void mask(struct merge *m, const struct settings *argv, const bool *on_argv)
+{
+        bool no_links = denies_links(argv);
+
+        for (size_t i = 0; i < m->settings.n; i++) {
+                const struct setting *s = &m->settings.list[i];
+
+                if (s->row && (on_argv[unit_of(s)] || (no_links && s->row->flags & OPTION_CHOICE)))
                         drop(m, i);
+        }
         if (on_argv[GROUP_START_MODE])
                 m->has_start_mode = false;
 }
@@ -505,7 +532,7 @@ int settings_merge(struct settings *s, const char *path, const struct settings_f
         mark(on_argv, s);
         on_argv[GROUP_START_MODE] |= s->words != NULL;
         if (!rules.override)
-                mask(&m, on_argv);
+                mask(&m, s, on_argv);
         if (!rules.trusted)
                 distrust(&m);
         if (m.n_warnings > WARNINGS_MAX)

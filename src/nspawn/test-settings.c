@@ -620,8 +620,7 @@ static void test_network_capability(void **state)
 static void test_planned(void **state)
 {
         static const char *const texts[] = {
-                "[Network]\nPort=80\n",
-                "[Network]\nInterface=a b\n",
+                "[Exec]\nPrivateUsersDelegate=1\n",
                 "[Exec]\nPrivateUsers=managed\n",
         };
 
