@@ -152,6 +152,23 @@ int lock_file_acquire_waiting(const char *path, struct lock_file *ret)
         return -EBUSY;
 }
 
+#define PATIENCE_STEP_US 500
+#define PATIENCE_STEPS 30000
+
+int lock_file_acquire_patiently(const char *path, struct lock_file *ret)
+{
+        const struct timespec step = { .tv_nsec = PATIENCE_STEP_US * 1000L };
+
+        for (int i = 0; i < PATIENCE_STEPS; i++) {
+                int r = lock_file_acquire(path, LOCK_EXCLUSIVE, ret, NULL);
+
+                if (r != -EBUSY)
+                        return r;
+                (void) nanosleep(&step, NULL);
+        }
+        return -EBUSY;
+}
+
 void lock_file_release(struct lock_file *lock)
 {
         /* Only who can have it alone may remove the name; other holders still rely on it. */

@@ -38,5 +38,11 @@ int lock_file_acquire(const char *path, enum lock_kind kind, struct lock_file *r
  */
 int lock_file_acquire_waiting(const char *path, struct lock_file *ret);
 
+/*
+ * The same for a file that its last holder removes: waits a few seconds for others, looking often,
+ * since they are quick.
+ */
+int lock_file_acquire_patiently(const char *path, struct lock_file *ret);
+
 /* Releases the lock; the last holder removes the file. Accepts an empty one. */
 void lock_file_release(struct lock_file *lock);

@@ -6,7 +6,10 @@ src_netsetup_libnetsetup_a_SOURCES = \
 
 # Links and the plan
 src_netsetup_libnetsetup_a_SOURCES += \
+	%D%/link.h %D%/link-address.c %D%/link-bridge.c %D%/link-stacked.c %D%/link-veth.c \
 	%D%/loopback.c %D%/netsetup.h \
+	%D%/net-guest.c %D%/net-run.c \
+	%D%/nl.c %D%/nl.h \
 	%D%/net-config.c %D%/net-config.h \
 	%D%/net-later.c \
 	%D%/net-namespace.c %D%/net-run.h \
@@ -16,7 +19,8 @@ if HAVE_CMOCKA
 netsetup_tests = \
 	src/netsetup/test-ifname \
 	src/netsetup/test-net-config \
-	src/netsetup/test-net-plan
+	src/netsetup/test-net-plan \
+	src/netsetup/test-net-run-root
 check_PROGRAMS += $(netsetup_tests)
 TESTS += $(netsetup_tests)
 netsetup_test_libraries = src/netsetup/libnetsetup.a src/shared/libshared.a \
@@ -30,6 +34,9 @@ src_netsetup_test_net_config_LDADD = $(netsetup_test_libraries)
 src_netsetup_test_net_plan_SOURCES = %D%/test-net-plan.c
 src_netsetup_test_net_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_net_plan_LDADD = $(netsetup_test_libraries)
+src_netsetup_test_net_run_root_SOURCES = %D%/test-net-run-root.c
+src_netsetup_test_net_run_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(NL_CFLAGS)
+src_netsetup_test_net_run_root_LDADD = $(netsetup_test_libraries) $(NL_LIBS)
 endif
 
 include src/netsetup/keeper.mk

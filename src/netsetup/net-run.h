@@ -11,10 +11,9 @@
 /* What was made on the host, and has to be undone or given back. */
 struct net_run {
         const struct net_plan *plan; /* borrowed */
-        int netns_fd;  /* the container's; only where links have to be taken back out of it */
-        size_t n_done; /* links of the plan that are made */
-        struct net_moved *moved; /* interfaces that are given back */
-        size_t n_moved;
+        int netns_fd;      /* the container's; only where links have to be taken out of it */
+        size_t n_done;     /* links of the plan that are made */
+        int *indexes;      /* of their ends on the host; 0: none there */
         int first_ifindex; /* of the host's end of the first veth, or of its bridge; 0: none */
 };
 

@@ -53,7 +53,7 @@ include src/nspawn/tests.mk
 bin_PROGRAMS += nspawn
 nspawn_SOURCES = %D%/main.c
 nspawn_LDADD = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a src/shared/libshared.a \
-	src/basic/libbasic.a
+	src/basic/libbasic.a $(NL_LIBS)
 if STATIC_LAUNCHER
 nspawn_LDFLAGS = $(AM_LDFLAGS) -static-pie
 nspawn_CFLAGS = $(AM_CFLAGS) -fPIE

@@ -11,7 +11,7 @@ nspawn_tests = \
 check_PROGRAMS += $(nspawn_tests)
 TESTS += $(nspawn_tests)
 nspawn_test_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a \
-	src/shared/libshared.a src/basic/libbasic.a $(CMOCKA_LIBS)
+	src/shared/libshared.a src/basic/libbasic.a $(NL_LIBS) $(CMOCKA_LIBS)
 src_nspawn_test_credentials_SOURCES = %D%/test-credentials.c
 src_nspawn_test_credentials_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_credentials_LDADD = $(nspawn_test_libraries)

@@ -23,7 +23,7 @@ TESTS += $(fuzzers)
 endif
 check_PROGRAMS += $(fuzzers)
 fuzz_libraries = src/nspawn/libnspawn.a src/netsetup/libnetsetup.a src/shared/libshared.a \
-	src/basic/libbasic.a
+	src/basic/libbasic.a $(NL_LIBS)
 fuzz_ldflags = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
 tests_fuzz_fuzz_acl_SOURCES = %D%/fuzz-acl.c $(fuzz_common)

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The executor on the host's side: makes the plan's links, and takes away what is left of them. */
+
+#include "netsetup/net-run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+
+#include "basic/fd.h"
+#include "basic/log.h"
+#include "netsetup/link.h"
+
+static int make_zone_port(const struct link_work *work, int *ret_bridge)
+{
+        struct lock_file lock CLEANUP_LOCK_FILE = LOCK_FILE_NULL;
+        int bridge = zone_enter(work, &lock), index;
+
+        if (bridge < 0)
+                return bridge;
+        *ret_bridge = bridge;
+        index = veth_make(work, bridge);
+        if (index < 0) {
+                lock_file_release(&lock);
+                zone_leave(work->nl, work->link->master, 0, work->machine);
+        }
+        return index;
+}
+
+static int make_veth(const struct link_work *work, int *ret_bridge)
+{
+        int bridge = 0;
+
+        if (work->link->master_is_zone)
+                return make_zone_port(work, ret_bridge);
+        if (work->link->master[0]) {
+                bridge = bridge_find(work);
+                if (bridge < 0)
+                        return bridge;
+                *ret_bridge = bridge;
+        }
+        return veth_make(work, bridge);
+}
+
+/* The index of what is on the host, 0 if nothing is; @ret_shown: what the registry hears of. */
+static int make_link(const struct link_work *work, int *ret_shown)
+{
+        int bridge = 0, index = -EINVAL;
+
+        switch (work->link->kind) {
+        case LINK_VETH:
+        case LINK_EXTRA_VETH:
+                index = make_veth(work, &bridge);
+                break;
+        case LINK_MACVLAN:
+                index = macvlan_make(work);
+                break;
+        case LINK_IPVLAN:
+                index = ipvlan_make(work);
+                break;
+        case LINK_MOVED:
+                index = failure_set(work->failure, -EOPNOTSUPP, "Cannot move interfaces yet.");
+                break;
+        }
+        *ret_shown = work->link->kind == LINK_VETH && index > 0 ? (bridge ? bridge : index) : 0;
+        return index;
+}
+
+/* Whether something of the plan has to be taken out of the container's namespace at the end. */
+static bool needs_namespace(const struct net_plan *plan)
+{
+        for (size_t i = 0; i < plan->n_links; i++)
+                if (plan->links[i].kind != LINK_VETH && plan->links[i].kind != LINK_EXTRA_VETH)
+                        return true;
+        return false;
+}
+
+static int open_namespace_of(pid_t leader, struct failure *failure)
+{
+        char path[64];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) leader);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd >= 0 ? fd
+                       : failure_set(failure, -errno,
+                                     "Cannot open the container's network namespace: %s.",
+                                     error_text(-errno));
+}
+
+static int make_all(struct net_run *run, struct netlink *nl, pid_t leader, struct failure *failure)
+{
+        const struct net_plan *plan = run->plan;
+
+        for (size_t i = 0; i < plan->n_links; i++) {
+                const struct link_work work = { .nl = nl,
+                                                .link = &plan->links[i],
+                                                .subnet = plan->manager == NET_MANAGER_US
+                                                                  ? &plan->lease.subnet
+                                                                  : NULL,
+                                                .machine = plan->machine,
+                                                .leader = leader,
+                                                .netns_fd = -1,
+                                                .failure = failure };
+                int shown, index = make_link(&work, &shown);
+
+                if (index < 0)
+                        return index;
+                run->indexes[run->n_done++] = index;
+                if (run->first_ifindex == 0)
+                        run->first_ifindex = shown;
+        }
+        return 0;
+}
+
+int net_run_host(struct net_run *run, const struct net_plan *plan, pid_t leader,
+                 struct failure *failure)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        int r;
+
+        *run = (struct net_run) NET_RUN_NULL;
+        if (plan->n_links == 0)
+                return 0;
+        run->plan = plan;
+        run->indexes = calloc(plan->n_links, sizeof(*run->indexes));
+        r = run->indexes ? netlink_open(&nl, failure)
+                         : failure_set(failure, -ENOMEM, "Out of memory.");
+        if (r >= 0 && needs_namespace(plan))
+                r = run->netns_fd = open_namespace_of(leader, failure);
+        if (r >= 0)
+                r = make_all(run, &nl, leader, failure);
+        if (r < 0) {
+                /* The namespace lives on until its process is ended; its links shall not. */
+                for (size_t i = run->n_done; i-- > 0;)
+                        if (run->indexes[i] > 0)
+                                link_remove(&nl, run->indexes[i]);
+                net_run_done(run);
+        }
+        return r;
+}
+
+/* What lives in the namespace as long as anybody holds that. */
+static void take_out(const struct net_run *run)
+{
+        struct netlink inside CLEANUP_NETLINK = NETLINK_NULL;
+        struct failure unheard = { .error = 0 };
+
+        if (run->netns_fd >= 0 && netlink_open_in(&inside, run->netns_fd, &unheard) >= 0)
+                stacked_remove(&inside);
+}
+
+static void leave_zones(const struct net_run *run)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        struct failure unheard = { .error = 0 };
+
+        for (size_t i = 0; i < run->n_done; i++) {
+                const struct net_link *link = &run->plan->links[i];
+
+                if (link->master_is_zone && (nl.fd >= 0 || netlink_open(&nl, &unheard) >= 0))
+                        zone_leave(&nl, link->master, run->indexes[i], run->plan->machine);
+        }
+}
+
+void net_run_done(struct net_run *run)
+{
+        take_out(run);
+        leave_zones(run);
+        run->netns_fd = fd_close(run->netns_fd);
+        free(run->indexes);
+        *run = (struct net_run) NET_RUN_NULL;
+}
+
+int net_run_sweep(const char *machine, struct failure *failure)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        int r = netlink_open(&nl, failure);
+
+        (void) machine;
+        return r < 0 ? r : zone_sweep(&nl);
+}
