@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	%D%/system/test_old_guests.py \
 	%D%/system/test_options.py \
 	%D%/system/test_payload.py \
+	%D%/system/test_ports.py \
 	%D%/system/test_rootfs.py \
 	%D%/system/test_settings.py \
 	%D%/system/test_stop.py \

@@ -40,4 +40,5 @@ src_netsetup_test_net_run_root_LDADD = $(netsetup_test_libraries) $(NL_LIBS)
 endif
 
 include src/netsetup/keeper.mk
+include src/netsetup/ports.mk
 include src/netsetup/firewall.mk

@@ -1,0 +1,181 @@
+"""Published ports: the proxy by itself, and machines that publish ports."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import harness
+import network
+
+GUEST4, GUEST6, NEAR4, NEAR6 = "10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1"
+
+
+@pytest.fixture
+def host():
+    with network.Host() as made:
+        yield made
+
+
+# The proxy by itself ---------------------------------------------------------------------------
+
+class Guest:
+    """A namespace with a link to the host, that answers as the outside does: echo at 7, who at 80."""
+
+    def __init__(self, host):
+        self.inside = network.Namespaces("unshare", "--net", sys.executable, "-I",
+                                         str(network.HERE / "outside.py"), str(os.getpid()))
+        host.run("sh", "-ec", f"ip link add near0 type veth peer name far0 netns {self.inside.pid}; "
+                 "echo 0 >/proc/sys/net/ipv6/conf/near0/accept_dad; ip link set near0 up; "
+                 f"ip addr add {NEAR4}/24 dev near0; ip addr add {NEAR6}/64 dev near0 nodad")
+        network.check(["sh", "-ec", "echo 0 >/proc/sys/net/ipv6/conf/far0/accept_dad; "
+                       "ip link set lo up; ip link set far0 up; "
+                       f"ip addr add {GUEST4}/24 dev far0; ip addr add {GUEST6}/64 dev far0 nodad; "
+                       f"ip route add default via {NEAR4}; ip route add default via {NEAR6}"],
+                      preexec_fn=self.inside.enter)
+
+    def run(self, *command):
+        return network.check(command, preexec_fn=self.inside.enter)
+
+
+class Proxy:
+    def __init__(self, host, *arguments, **options):
+        program = os.path.join(harness.environment()["STEAD_LIBEXECDIR"], "port-proxy")
+        self.process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=host.inside.enter, **options)
+        self.says = self.process.stdout.readline().strip()
+
+    def end(self):
+        """By the end of whom it talks to."""
+        self.process.stdout.close()
+        assert self.process.wait(timeout=harness.patient(5)) == 0
+
+
+@contextlib.contextmanager
+def proxy_of(host, *arguments, **options):
+    proxy = Proxy(host, *arguments, **options)
+    try:
+        assert proxy.says == "ready"
+        yield proxy
+        proxy.end()
+    finally:
+        proxy.process.kill()
+        proxy.process.wait()
+        proxy.process.stdout.close()
+
+
+@pytest.fixture
+def guest(host):
+    made = Guest(host)
+    yield made
+    made.inside.end()
+    host.run("sh", "-c", "ip link del near0; while ip link show near0; do sleep 0.05; done")
+
+
+PORTS = ("tcp:8080:80", "tcp:7007:7", "udp:7007:7")
+TARGETS = (f"--target4={GUEST4}", f"--target6={GUEST6}")
+
+
+def test_proxy_from_everywhere(host, guest):
+    with proxy_of(host, *TARGETS, *PORTS) as proxy:
+        for address in ("127.0.0.1", "127.0.0.7", "::1", host.UPLINK4, host.UPLINK6, NEAR4, NEAR6):
+            assert host.ask("tcp", address, 7007, "abc") == "abc"
+            assert host.ask("udp", address, 7007, "abc") == "abc"
+            assert host.ask("who", address, 8080) == (NEAR6 if ":" in address else NEAR4)
+        for address in (host.UPLINK4, host.UPLINK6):
+            assert host.ask_outside("tcp", address, 7007, "abc") == "abc"
+            assert host.ask_outside("udp", address, 7007, "abc") == "abc"
+        status = harness.read(f"/proc/{proxy.process.pid}/status")
+        assert "Uid:\t65534\t65534\t65534\t65534" in status and "Groups:\t \n" in status
+        assert "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
+
+
+def test_proxy_from_inside(host, guest):
+    """It connects in the machine's own namespace, to the address that it finds there, and follows it."""
+    with open(f"/proc/{guest.inside.pid}/ns/net", "rb") as namespace, \
+            proxy_of(host, "--join", *PORTS, stdin=namespace) as proxy:
+        read = proxy.process.stdout.readline
+        assert read() + read() == f"address4 {GUEST4}\naddress6 {GUEST6}\n"
+        host.run("ip", "link", "set", "near0", "down")
+        assert host.ask("who", "127.0.0.1", 8080) == GUEST4
+        assert host.ask_outside("udp", host.UPLINK4, 7007, "abc") == "abc"
+        guest.run("ip", "addr", "add", "10.77.0.9/32", "dev", "lo")
+        guest.run("ip", "addr", "del", f"{GUEST4}/24", "dev", "far0")
+        assert read() == "address4 10.77.0.9\n"
+        assert host.ask("who", "127.0.0.1", 8080) == "10.77.0.9"
+        guest.run("ip", "addr", "del", "10.77.0.9/32", "dev", "lo")
+        assert read() == "address4 -\n"
+        # The other family is better than nothing.
+        assert host.ask("who", "127.0.0.1", 8080) == GUEST6
+        assert host.ask("udp", "127.0.0.1", 7007, "abc") == "abc"
+
+
+def test_proxy_refusals(host, guest):
+    with proxy_of(host, "--machine=first", *TARGETS, *PORTS):
+        second = Proxy(host, "--machine=second", *TARGETS, "tcp:7007:9")
+        assert second.says == ("failed Cannot publish the host's TCP port 7007: it is in use by machine 'first'. "
+                               "Publish another port, or end what uses this one.")
+        assert second.process.wait() == 1
+        second = Proxy(host, "--machine=second", *TARGETS, "tcp:99:9", "udp:7007:9")
+        assert "UDP port 7007: it is in use by machine 'first'" in second.says
+        second.process.wait()
+
+
+def test_proxy_of_a_silent_port(host, guest):
+    """Nobody listens in the machine: the client is told, and does not wait."""
+    with proxy_of(host, *TARGETS, "tcp:7007:70"):
+        with pytest.raises(AssertionError, match="reset"):
+            host.ask("tcp", "127.0.0.1", 7007)
+
+
+def test_proxy_beside_single_addresses(host, guest):
+    """A name server at one address leaves the others."""
+    holder = subprocess.Popen([sys.executable, "-c", "import socket, time\n"
+                               "for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):\n"
+                               "  s = socket.socket(socket.AF_INET, kind); s.bind(('127.0.0.53', 7007))\n"
+                               "  kind == socket.SOCK_STREAM and s.listen(1); globals()[str(kind)] = s\n"
+                               "print('ready', flush=True); time.sleep(99)"],
+                              stdout=subprocess.PIPE, preexec_fn=host.inside.enter)
+    try:
+        assert holder.stdout.readline() == b"ready\n"
+        with proxy_of(host, *TARGETS, *PORTS):
+            for address in ("127.0.0.1", "::1", host.UPLINK4, host.UPLINK6, NEAR4):
+                assert host.ask("tcp", address, 7007, "abc") == "abc"
+                assert host.ask("udp", address, 7007, "abc") == "abc"
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+STREAM = """
+import hashlib, socket, sys, threading
+link = socket.create_connection(("127.0.0.1", 7007), 10)
+part = bytes(range(256)) * 1000
+sent, got = hashlib.sha256(), hashlib.sha256()
+def send():
+    for _ in range(200):
+        sent.update(part); link.sendall(part)
+    link.shutdown(socket.SHUT_WR)
+thread = threading.Thread(target=send); thread.start()
+n = 0
+while data := link.recv(65536):
+    n += len(data); got.update(data)
+thread.join()
+assert n == 200 * len(part), n
+assert sent.digest() == got.digest()
+print("same")
+"""
+
+
+def test_proxy_streams(host, guest):
+    """Fifty megabytes there and back, with an end of one direction before the other; many at once."""
+    with proxy_of(host, *TARGETS, *PORTS) as proxy:
+        assert host.run(sys.executable, "-c", STREAM) == "same\n"
+        script = ("import os, socket, sys\nlinks = [socket.create_connection(('::1', 7007), 10) for _ in range(300)]\n"
+                  "for n, l in enumerate(links): l.sendall(b'%d' % n)\n"
+                  "for n, l in enumerate(links): assert l.recv(99) == b'%d' % n\n"
+                  "print(len(os.listdir(f'/proc/{sys.argv[1]}/fd')))")
+        assert 600 < int(host.run(sys.executable, "-c", script, proxy.process.pid)) < 700, "idle connections hold no pipes"
+        harness.wait_until(lambda: len(os.listdir(f"/proc/{proxy.process.pid}/fd")) < 80, 5, "all closed")
