@@ -12,7 +12,9 @@
 extern const char firewall_rules_inet[];
 extern const char firewall_rules_bridge[];
 /* The rule of firewall_limit_forwarding(), and how it goes. */
-extern const char firewall_rules_limit[];
+/* Of a family, "ipv4" or "ipv6". */
+#define FIREWALL_RULE_LIMIT                                                                        \
+        "add rule inet stead forward meta nfproto %s iifname != @links oifname != @links drop\n"
 extern const char firewall_rules_no_limit[];
 
 /* Of a member, what goes into the tables (firewall-elements.c, pure). */

@@ -113,9 +113,6 @@ const char firewall_rules_inet[] =
         "}\n"
         "}\n";
 
-const char firewall_rules_limit[] = "flush chain inet stead forward\n"
-                                    "add rule inet stead forward iifname != @links oifname != "
-                                    "@links drop\n";
 const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
 
 /*

@@ -168,14 +168,20 @@ void firewall_close(struct firewall *fw)
         free(fw);
 }
 
-int firewall_limit_forwarding(struct firewall *fw, bool on, struct failure *failure)
+int firewall_limit_forwarding(struct firewall *fw, bool ipv4, bool ipv6, struct failure *failure)
 {
-        char why[128];
+        struct strbuf rules CLEANUP_STRBUF = STRBUF_NULL;
+        char why[128] = "out of memory";
 
-        if (run(fw, on ? firewall_rules_limit : firewall_rules_no_limit, why) == 0)
+        strbuf_add(&rules, firewall_rules_no_limit);
+        if (ipv4)
+                strbuf_addf(&rules, FIREWALL_RULE_LIMIT, "ipv4");
+        if (ipv6)
+                strbuf_addf(&rules, FIREWALL_RULE_LIMIT, "ipv6");
+        if (strbuf_ok(&rules) && run(fw, strbuf_text(&rules), why) == 0)
                 return 0;
         return failure_set(failure, -EIO, "Cannot %s the limit of forwarding in the firewall: %s.",
-                           on ? "set" : "lift", why);
+                           ipv4 || ipv6 ? "set" : "lift", why);
 }
 
 /* As nft reads names of interfaces: it has no escapes, and '*' at the end means many. */

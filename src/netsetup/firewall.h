@@ -38,9 +38,9 @@ struct firewall_member {
 int firewall_open(struct firewall **ret, struct failure *failure);
 void firewall_close(struct firewall *fw);
 
-/* @on: the host did not forward before us, so what neither comes from nor goes to links of ours is still
- * not forwarded. */
-int firewall_limit_forwarding(struct firewall *fw, bool on, struct failure *failure);
+/* The host did not forward before us, @ipv4 or @ipv6, so what neither comes from nor goes to links of ours is
+ * still not forwarded. */
+int firewall_limit_forwarding(struct firewall *fw, bool ipv4, bool ipv6, struct failure *failure);
 
 /* All rules of a machine, in one transaction: the link is its name, and what was said of it before is
  * forgotten. @m is copied. -EADDRINUSE: another machine has one of its ports, and is named. */

@@ -125,7 +125,8 @@ static int do_line(struct firewall *fw, char **words, struct failure *failure)
         if (n_words >= 7 && streq(words[0], "add"))
                 return do_add(fw, words, failure);
         if (n_words == 2 && streq(words[0], "limit"))
-                return firewall_limit_forwarding(fw, streq(words[1], "on"), failure);
+                return firewall_limit_forwarding(fw, streq(words[1], "on"), streq(words[1], "on"),
+                                                 failure);
         if (n_words == 2 && streq(words[0], "many") && parse_ulong(words[1], 1, 10000, &n) == 0)
                 return do_many(fw, (unsigned) n, failure);
         if (n_words < 2 || !set_name(m.link, words[1]))
