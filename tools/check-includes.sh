@@ -29,7 +29,7 @@ BEGIN {
         # Each folder may include itself and these.
         may["basic"] = ""
         may["shared"] = "basic"
-        may["netsetup"] = "basic"
+        may["netsetup"] = "shared basic"
         may["nspawn"] = "netsetup shared basic"
         may["machined"] = "netsetup shared basic"
         may["machinectl"] = "shared basic"

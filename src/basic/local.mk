@@ -23,6 +23,7 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/remove-tree.c %D%/remove-tree.h \
 	%D%/root.c %D%/root.h \
 	%D%/sandbox.c %D%/sandbox.h \
+	%D%/settings-file.c %D%/settings-file.h \
 	%D%/siphash.c %D%/siphash.h \
 	%D%/strbuf.c %D%/strbuf.h \
 	%D%/strv.c %D%/strv.h \

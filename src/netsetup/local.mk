@@ -42,3 +42,4 @@ endif
 include src/netsetup/keeper.mk
 include src/netsetup/ports.mk
 include src/netsetup/firewall.mk
+include src/netsetup/address.mk

@@ -14,8 +14,3 @@ int net_facts_read(const struct net_config *config, const char *machine, bool dr
         *ret = (struct net_facts){ .manager = NET_MANAGER_NONE };
         return 0;
 }
-
-void net_lease_forget(const char *network, const char *machine)
-{
-        (void) network, (void) machine;
-}

@@ -36,7 +36,6 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/setters-network.c \
 	%D%/setters-payload.c \
 	%D%/setters-rootfs.c \
-	%D%/settings-file.c %D%/settings-file.h \
 	%D%/settings-load.c %D%/settings-load.h \
 	%D%/settings-merge.c \
 	%D%/start.c %D%/start.h \

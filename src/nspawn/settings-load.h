@@ -2,9 +2,9 @@
 #pragma once
 
 #include "basic/failure.h"
+#include "basic/settings-file.h"
 #include "nspawn/config.h"
 #include "nspawn/options.h"
-#include "nspawn/settings-file.h"
 
 /*
  * The .nspawn file of a machine: where it is looked for, what its lines mean, and how they are put

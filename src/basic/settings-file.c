@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "nspawn/settings-file.h"
+#include "basic/settings-file.h"
 
 #include <errno.h>
 

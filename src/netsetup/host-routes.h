@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "netsetup/pool.h"
+
+/*
+ * What the host's routes and addresses say, so that a network does not get a subnet that is somebody
+ * else's. Links of ours, "ve-…", "vb-…" and "vz-…", do not count.
+ *
+ * With bare netlink (rtnetlink(7)) and not with the library: a question at each start is one call
+ * there and back here, and a dozen there.
+ */
+
+/* No host with more routes is read to its end: a dump is paid by the first machine of a network. */
+#define HOST_ROUTES_MAX 20000
+
+/* Adds all routes and addresses of the host. Returns 0 or a negative errno. */
+int host_routes_read(struct net_busy *busy);
+
+/*
+ * Where the host would send a packet to @address: @ret is the route's prefix, or .family 0 if that is
+ * no collision, because it goes to a link of ours, or to where all others go, or nowhere. One request.
+ * Returns 0 or a negative errno.
+ */
+int host_route_find(const struct net_address *address, struct net_address *ret);
