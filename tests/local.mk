@@ -38,6 +38,7 @@ EXTRA_DIST += \
 	%D%/system/test_ports.py \
 	%D%/system/test_rootfs.py \
 	%D%/system/test_settings.py \
+	%D%/system/test_stacked_links.py \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \
 	%D%/system/test_time.py \

@@ -30,7 +30,7 @@ def ping(address, source=None):
     """Prints the milliseconds until the answer. One packet is sent after the other: the first may be
     lost while the neighbour is asked for."""
     six = family_of(address) == socket.AF_INET6
-    protocol = socket.getprotobyname("ipv6-icmp") if six else socket.IPPROTO_ICMP
+    protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
     link = socket.socket(family_of(address), socket.SOCK_RAW, protocol)
     if source:
         link.bind((source, 0))
