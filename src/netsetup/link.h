@@ -68,3 +68,9 @@ int zone_enter(const struct link_work *work, struct lock_file *ret_lock);
 void zone_leave(struct netlink *nl, const char *bridge, int port, const char *machine);
 /* Removes zones' bridges that killed supervisors left empty. Returns their number. */
 int zone_sweep(struct netlink *nl);
+
+/* Moves an interface of the host's into the namespace @work->netns_fd. */
+int moved_make(const struct link_work *work);
+/* Gives those of @machine back, or just the one that was called @name, out of @netns_fd; negative: out of
+ * what was kept of that namespace. Returns how many. */
+int moved_give_back(struct netlink *nl, const char *machine, const char *name, int netns_fd);

@@ -6,7 +6,8 @@ src_netsetup_libnetsetup_a_SOURCES = \
 
 # Links and the plan
 src_netsetup_libnetsetup_a_SOURCES += \
-	%D%/link.h %D%/link-address.c %D%/link-bridge.c %D%/link-stacked.c %D%/link-veth.c \
+	%D%/link.h %D%/link-address.c %D%/link-bridge.c %D%/link-move.c %D%/link-stacked.c \
+	%D%/link-veth.c %D%/moved-record.c %D%/moved-record.h \
 	%D%/loopback.c %D%/netsetup.h \
 	%D%/net-guest.c %D%/net-run.c \
 	%D%/nl.c %D%/nl.h \

@@ -61,7 +61,7 @@ static int make_link(const struct link_work *work, int *ret_shown)
                 index = ipvlan_make(work);
                 break;
         case LINK_MOVED:
-                index = failure_set(work->failure, -EOPNOTSUPP, "Cannot move interfaces yet.");
+                index = moved_make(work);
                 break;
         }
         *ret_shown = work->link->kind == LINK_VETH && index > 0 ? (bridge ? bridge : index) : 0;
@@ -94,6 +94,9 @@ static int make_all(struct net_run *run, struct netlink *nl, pid_t leader, struc
 {
         const struct net_plan *plan = run->plan;
 
+        /* What one of this name that was killed had: it may be what is asked for again. */
+        if (run->netns_fd >= 0)
+                (void) moved_give_back(nl, plan->machine, NULL, -1);
         for (size_t i = 0; i < plan->n_links; i++) {
                 const struct link_work work = { .nl = nl,
                                                 .link = &plan->links[i],
@@ -102,7 +105,7 @@ static int make_all(struct net_run *run, struct netlink *nl, pid_t leader, struc
                                                                   : NULL,
                                                 .machine = plan->machine,
                                                 .leader = leader,
-                                                .netns_fd = -1,
+                                                .netns_fd = run->netns_fd,
                                                 .failure = failure };
                 int shown, index = make_link(&work, &shown);
 
@@ -142,12 +145,14 @@ int net_run_host(struct net_run *run, const struct net_plan *plan, pid_t leader,
         return r;
 }
 
-/* What lives in the namespace as long as anybody holds that. */
+/* What lives in the namespace as long as anybody holds that. Also of links that came while it ran. */
 static void take_out(const struct net_run *run)
 {
-        struct netlink inside CLEANUP_NETLINK = NETLINK_NULL;
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL, inside CLEANUP_NETLINK = NETLINK_NULL;
         struct failure unheard = { .error = 0 };
 
+        if (run->plan && netlink_open(&nl, &unheard) >= 0)
+                (void) moved_give_back(&nl, run->plan->machine, NULL, run->netns_fd);
         if (run->netns_fd >= 0 && netlink_open_in(&inside, run->netns_fd, &unheard) >= 0)
                 stacked_remove(&inside);
 }
@@ -179,6 +184,5 @@ int net_run_sweep(const char *machine, struct failure *failure)
         struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
         int r = netlink_open(&nl, failure);
 
-        (void) machine;
-        return r < 0 ? r : zone_sweep(&nl);
+        return r < 0 ? r : moved_give_back(&nl, machine, NULL, -1) + zone_sweep(&nl);
 }
