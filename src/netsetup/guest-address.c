@@ -52,7 +52,7 @@ bool guest_address_is_better(const struct guest_address *a, const struct guest_a
 #define MAX_DUMP_MESSAGES 2048
 
 struct guest_watch {
-        struct nl_sock *events;
+        struct nl_sock *events, *questions; /* both of the namespace that we were in then */
         struct guest_address best4, best6;
 };
 
@@ -118,36 +118,51 @@ static int dump_message(struct nl_msg *message, void *data)
         struct dump_state *state = data;
         struct guest_address a;
 
+        /* To the end, or else the rest would be the next answer. */
         if (state->n++ >= MAX_DUMP_MESSAGES)
-                return NL_STOP;
+                return NL_SKIP;
         if (read_address(nlmsg_hdr(message), &a) && guest_address_is_usable(&a))
                 consider(&a, a.address.family == AF_INET ? &state->best4 : &state->best6);
         return NL_OK;
 }
 
-/* Asks for all addresses. The kernel has the whole answer ready: this does not wait for the
- * container. */
+/* Asks for all addresses. The kernel has the whole answer ready: this does not wait for the container. */
 static int look(struct guest_watch *watch)
 {
         struct rtgenmsg body = { .rtgen_family = AF_UNSPEC };
         struct dump_state state = { .n = 0 };
-        struct nl_sock *sock = nl_socket_alloc();
-        int r = sock ? 0 : -NLE_NOMEM;
+        int r = nl_socket_modify_cb(watch->questions, NL_CB_VALID, NL_CB_CUSTOM, dump_message,
+                                    &state);
 
         if (r >= 0)
-                r = nl_connect(sock, NETLINK_ROUTE);
+                r = nl_send_simple(watch->questions, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
         if (r >= 0)
-                r = nl_send_simple(sock, RTM_GETADDR, NLM_F_DUMP, &body, sizeof(body));
-        if (r >= 0)
-                r = nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, dump_message, &state);
-        if (r >= 0)
-                r = nl_recvmsgs_default(sock);
-        nl_socket_free(sock);
+                r = nl_recvmsgs_default(watch->questions);
         if (r < 0)
                 return nl_to_errno(r);
         watch->best4 = state.best4;
         watch->best6 = state.best6;
         return 0;
+}
+
+static int open_sockets(struct guest_watch *watch)
+{
+        int r;
+
+        watch->events = nl_socket_alloc();
+        watch->questions = nl_socket_alloc();
+        if (!watch->events || !watch->questions)
+                return -ENOMEM;
+        nl_socket_disable_seq_check(watch->events);
+        r = nl_connect(watch->questions, NETLINK_ROUTE);
+        if (r >= 0)
+                r = nl_connect(watch->events, NETLINK_ROUTE);
+        if (r >= 0)
+                r = nl_socket_set_nonblocking(watch->events);
+        if (r >= 0)
+                r = nl_socket_add_memberships(watch->events, RTNLGRP_IPV4_IFADDR,
+                                              RTNLGRP_IPV6_IFADDR, RTNLGRP_NONE);
+        return r < 0 ? nl_to_errno(r) : 0;
 }
 
 int guest_watch_open(struct guest_watch **ret)
@@ -157,16 +172,9 @@ int guest_watch_open(struct guest_watch **ret)
 
         if (!watch)
                 return -ENOMEM;
-        watch->events = nl_socket_alloc();
-        r = watch->events ? nl_connect(watch->events, NETLINK_ROUTE) : -NLE_NOMEM;
-        if (r >= 0) {
-                nl_socket_disable_seq_check(watch->events);
-                r = nl_socket_set_nonblocking(watch->events);
-        }
+        r = open_sockets(watch);
         if (r >= 0)
-                r = nl_socket_add_memberships(watch->events, RTNLGRP_IPV4_IFADDR,
-                                              RTNLGRP_IPV6_IFADDR, RTNLGRP_NONE);
-        r = r < 0 ? nl_to_errno(r) : look(watch);
+                r = look(watch);
         if (r < 0) {
                 guest_watch_close(watch);
                 return r;
@@ -179,6 +187,7 @@ void guest_watch_close(struct guest_watch *watch)
 {
         if (!watch)
                 return;
+        nl_socket_free(watch->questions);
         nl_socket_free(watch->events);
         free(watch);
 }

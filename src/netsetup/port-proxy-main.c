@@ -32,7 +32,7 @@
 
 struct settings {
         struct net_address target4, target6;
-        bool join;
+        bool follow, inside;
         char *const *ports;
         size_t n_ports;
 };
@@ -57,8 +57,10 @@ static int parse_arguments(int argc, char **argv, struct settings *ret, struct f
         for (; i < argc && startswith(argv[i], "--") && r >= 0; i++) {
                 const char *value = NULL;
 
-                if (streq(argv[i], "--join"))
-                        ret->join = true;
+                if (streq(argv[i], "--follow"))
+                        ret->follow = true;
+                else if (streq(argv[i], "--inside"))
+                        ret->follow = ret->inside = true;
                 else if ((value = startswith(argv[i], "--target4=")))
                         r = parse_target(AF_INET, value, &ret->target4);
                 else if ((value = startswith(argv[i], "--target6=")))
@@ -170,25 +172,20 @@ static void limit_by_descriptors(struct proxy *proxy)
 }
 
 /*
- * Sockets stay in the namespace that they were made in: the ones that listen are the host's, and
- * from here on those that connect are the machine's.
+ * Sockets stay in the namespace that they were made in: the ones that listen are the host's, the
+ * one that tells of addresses is the machine's, and those that connect are of where we are in the
+ * end.
  */
-static int join(struct proxy *proxy, const struct settings *settings, struct failure *failure)
+static int follow(struct proxy *proxy, bool inside)
 {
-        int r;
+        int host_fd CLEANUP_FD = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), r;
 
-        if (setns(STDIN_FILENO, CLONE_NEWNET) < 0)
-                return failure_set(failure, -errno,
-                                   "The port proxy cannot join the machine's network: %s.",
-                                   error_text(-errno));
-        if (settings->target4.family != AF_UNSPEC || settings->target6.family != AF_UNSPEC)
-                return 0;
+        if (host_fd < 0 || setns(STDIN_FILENO, CLONE_NEWNET) < 0)
+                return -errno;
         r = guest_watch_open(&proxy->watch);
-        if (r < 0)
-                return failure_set(failure, r,
-                                   "The port proxy cannot follow the machine's addresses: %s.",
-                                   error_text(r));
-        return 0;
+        if (r >= 0 && !inside && setns(host_fd, CLONE_NEWNET) < 0)
+                return -errno;
+        return r;
 }
 
 /* Ports are bound and namespaces joined: nothing below needs a privilege. */
@@ -244,10 +241,13 @@ static int start(struct proxy *proxy, const struct settings *settings, struct so
 
         for (size_t i = 0; i < settings->n_ports && r >= 0; i++)
                 r = listen_port(proxy, settings->ports[i], failure);
-        if (r >= 0 && settings->join)
-                r = join(proxy, settings, failure);
         if (r < 0)
                 return r;
+        r = settings->follow ? follow(proxy, settings->inside) : 0;
+        if (r < 0)
+                return failure_set(failure, r,
+                                   "The port proxy cannot follow the machine's addresses: %s.",
+                                   error_text(r));
         proxy->target4 = settings->target4;
         proxy->target6 = settings->target6;
         limit_by_descriptors(proxy);
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 {
         struct sigaction ignore = { .sa_handler = SIG_IGN };
         struct failure failure = { .error = 0 };
-        struct settings settings = { .join = false };
+        struct settings settings = { .follow = false };
         struct proxy proxy = { .epoll_fd = -1 };
         struct source output = { .ready = output_ready, .fd = STDOUT_FILENO };
         int r;

@@ -50,7 +50,7 @@ static int make_argv(const struct port_proxy_config *config, char ***ret)
         if (r >= 0)
                 r = add_target(&argv, "--target6=", &config->target6);
         if (r >= 0 && config->netns_fd >= 0)
-                r = strv_add(&argv, "--join");
+                r = strv_add(&argv, config->inside ? "--inside" : "--follow");
         for (size_t i = 0; i < config->n_ports && r >= 0; i++)
                 r = add_formatted(&argv, "%s:%u:%u",
                                   config->ports[i].protocol == NET_TCP ? "tcp" : "udp",

@@ -14,13 +14,15 @@
  * without route_localnet, and everything while firewall_set_ports() is off. The machine sees the
  * host's end of the link as the client.
  *
- *   port-proxy [--machine=NAME] [--target4=ADDRESS] [--target6=ADDRESS] [--join] tcp:8080:80 udp:53:53 …
+ *   port-proxy [--machine=NAME] [--target4=ADDRESS] [--target6=ADDRESS] [--follow|--inside] PORT…
  *
- * A client of either family reaches the machine's address of that family, or if there is none, of
- * the other. With --join standard input is the machine's network namespace or a pidfd of its
- * leader, and connections are made inside of it: for machines that the host cannot reach itself
- * (macvlan, ipvlan, interfaces that were moved in). Without any --target it finds the machine's
- * address there and follows it.
+ * PORT is "tcp:8080:80", host's and machine's. A client of either family reaches the machine's
+ * address of that family, or if there is none, of the other.
+ *
+ * With --follow standard input is the machine's network namespace or a pidfd of its leader, and
+ * the proxy finds the machine's best addresses there (guest-address.h), and follows them. With
+ * --inside it also connects from there: for machines that the host cannot reach itself (macvlan,
+ * ipvlan, interfaces that were moved in). They see a client with their own address then.
  *
  * The ports are bound before it drops root. A port that others hold at single addresses only (a
  * name server on the gateway's address; it has to be there first) is bound at each other address
@@ -32,8 +34,9 @@
  */
 struct port_proxy_config {
         const char *machine;
-        struct net_address target4, target6; /* .family 0: none */
-        int netns_fd; /* or a pidfd; negative: connect from the host's namespace */
+        struct net_address target4, target6; /* .family 0: none; not with .netns_fd */
+        int netns_fd;                        /* or a pidfd; negative: the targets are fixed */
+        bool inside;                         /* connect from there */
         const struct net_port *ports;
         size_t n_ports;
 };

@@ -39,6 +39,14 @@ class Guest:
     def run(self, *command):
         return network.check(command, preexec_fn=self.inside.enter)
 
+    @contextlib.contextmanager
+    def handle(self):
+        handle = os.pidfd_open(self.inside.pid)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
 
 class Proxy:
     def __init__(self, host, *arguments, **options):
@@ -95,7 +103,7 @@ def test_proxy_from_everywhere(host, guest):
 def test_proxy_from_inside(host, guest):
     """It connects in the machine's own namespace, to the address that it finds there, and follows it."""
     with open(f"/proc/{guest.inside.pid}/ns/net", "rb") as namespace, \
-            proxy_of(host, "--join", *PORTS, stdin=namespace) as proxy:
+            proxy_of(host, "--inside", *PORTS, stdin=namespace) as proxy:
         read = proxy.process.stdout.readline
         assert read() + read() == f"address4 {GUEST4}\naddress6 {GUEST6}\n"
         host.run("ip", "link", "set", "near0", "down")
@@ -110,6 +118,20 @@ def test_proxy_from_inside(host, guest):
         # The other family is better than nothing.
         assert host.ask("who", "127.0.0.1", 8080) == GUEST6
         assert host.ask("udp", "127.0.0.1", 7007, "abc") == "abc"
+
+
+def test_proxy_follows_addresses(host, guest):
+    """The same, but it connects from the host."""
+    with guest.handle() as handle, proxy_of(host, "--follow", *PORTS, stdin=handle) as proxy:
+        read = proxy.process.stdout.readline
+        assert read() + read() == f"address4 {GUEST4}\naddress6 {GUEST6}\n"
+        assert host.ask("who", "127.0.0.1", 8080) == NEAR4
+        guest.run("ip", "addr", "del", f"{GUEST4}/24", "dev", "far0")
+        assert read() == "address4 -\n"
+        assert host.ask("who", "127.0.0.1", 8080) == NEAR6
+        guest.run("ip", "addr", "add", "10.77.0.9/24", "dev", "far0")
+        assert read() == "address4 10.77.0.9\n"
+        assert host.ask("who", "127.0.0.1", 8080) == NEAR4
 
 
 def test_proxy_refusals(host, guest):
@@ -179,3 +201,90 @@ def test_proxy_streams(host, guest):
                   "print(len(os.listdir(f'/proc/{sys.argv[1]}/fd')))")
         assert 600 < int(host.run(sys.executable, "-c", script, proxy.process.pid)) < 700, "idle connections hold no pipes"
         harness.wait_until(lambda: len(os.listdir(f"/proc/{proxy.process.pid}/fd")) < 80, 5, "all closed")
+
+
+# With the kernel's way, and what comes in between ----------------------------------------------
+
+MAC = "02:00:00:00:77:02"
+DROPS = {
+    "nft": ["nft add table inet other",
+            "nft add chain inet other forward '{ type filter hook forward priority 0; policy drop; }'"],
+    "iptables": ["iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP"],
+}
+GOES = {"nft": ["nft delete table inet other"], "iptables": ["iptables -P FORWARD ACCEPT", "ip6tables -P FORWARD ACCEPT"]}
+
+
+class Service(Proxy):
+    """The keeper's part, without a keeper."""
+
+    def __init__(self, host, *arguments, **options):
+        program = os.path.join(harness.environment()["STEAD_LIBEXECDIR"], "src/netsetup/try-ports")
+        if not os.path.exists(program):
+            pytest.skip("this needs the folder that it was built in")
+        host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; "
+                 f"ip route replace default via {host.NEXT6} dev up0")
+        self.process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, preexec_fn=host.inside.enter, env=harness.environment(), **options)
+        self.says = self.process.stdout.readline().strip()
+        self.messages = ""
+
+    def end(self):
+        self.process.stdout.close()
+        assert self.process.wait(timeout=harness.patient(5)) == 0
+        self.messages = self.process.stderr.read()
+        self.process.stderr.close()
+
+
+@contextlib.contextmanager
+def service_of(host, *arguments, **options):
+    service = Service(host, *arguments, **options)
+    try:
+        assert service.says == "ready"
+        yield service
+        service.end()
+    finally:
+        service.process.kill()
+        service.process.communicate()
+
+
+def origins(host):
+    """What asks, and which address."""
+    return [(host.ask, "127.0.0.1"), (host.ask, "::1"), (host.ask, host.UPLINK4), (host.ask, host.UPLINK6),
+            (host.ask_outside, host.UPLINK4), (host.ask_outside, host.UPLINK6)]
+
+
+def datagram(ask, address, port):
+    """A client that asks again, as those of UDP do."""
+    for _ in range(5):
+        with contextlib.suppress(AssertionError):
+            return ask("udp", address, port, "abc", timeout=0.5)
+    raise AssertionError(f"no datagram came back from {address}")
+
+
+def ask_all(places, port=7007):
+    for ask, address in places:
+        assert ask("tcp", address, port, "abc") == "abc", address
+        assert datagram(ask, address, port) == "abc", address
+
+
+@pytest.mark.parametrize("by", DROPS)
+def test_another_firewall_drops(host, guest, by):
+    with service_of(host, "web", "near0", MAC, GUEST4, GUEST6, *PORTS) as service:
+        ask_all(origins(host))
+        assert host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4, "the kernel's way shows the client"
+        for line in DROPS[by]:
+            host.run("sh", "-c", line)
+        ask_all(origins(host))
+        assert host.ask_outside("who", host.UPLINK4, 8080) == NEAR4
+        # When rules change, the kernel gets another chance.
+        for line in GOES[by]:
+            host.run("sh", "-c", line)
+        harness.wait_until(lambda: host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4, 10, "the kernel's way")
+        host.run("nft", "flush", "ruleset")
+        ask_all(origins(host))
+        assert host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4
+        for name in ("iptables", "ip6tables"):
+            host.run("sh", "-c", f"{name}-save | grep -q . && {name} -P FORWARD ACCEPT; nft flush ruleset")
+    assert "because another firewall of the host drops" in service.messages
+    host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding; "
+             f"ip route replace default via {host.NEXT6} dev up0")
