@@ -27,9 +27,10 @@ errno_location assert_fail gnu_dev_major gnu_dev_minor gnu_dev_makedev
 
 # Objects that also touch the system. A pure object may not call those of our functions
 # that live in these objects, except the ones that are pure themselves.
-mixed='journal-link etc-files property host ids facts seccomp path idmap id128 caps parse'
+mixed='journal-link etc-files resolv-conf property host ids facts seccomp path idmap id128 caps parse'
 pure_in_mixed='
 etc_plan_build etc_way_name
+resolv_conf_is_ours resolv_conf_names_nobody resolv_conf_add_upstream
 journal_plan_build journal_way_name
 property_set_add property_set_done property_set_find property_set_describe property_name
 scope_describe scope_describe_devices

@@ -17,8 +17,7 @@ static bool has_links(const struct net_config *n)
                n->n_ipvlans > 0;
 }
 
-/* Whether the link gets its addresses from us, if nobody else is there. */
-static bool is_made_by_us(const struct net_config *n)
+bool config_network_is_ours(const struct net_config *n)
 {
         return has_first_link(n) && !n->bridge && n->setup != NET_SETUP_NO;
 }
@@ -90,7 +89,7 @@ static int validate_gateway(const struct net_config *n, const struct net_address
         char text[NET_ADDRESS_TEXT_SIZE];
 
         /* On a link between us and the container the other address may be ours to choose. */
-        if (gateway->family == 0 || has_family(n, gateway->family) || is_made_by_us(n))
+        if (gateway->family == 0 || has_family(n, gateway->family) || config_network_is_ours(n))
                 return 0;
         return failure_set(failure, -EINVAL,
                            "--network-gateway=%s cannot be reached without an address of the same "
@@ -114,12 +113,12 @@ static int validate_choices(const struct net_config *n, struct failure *failure)
                                    "has the MAC address of the host's. Leave it out, or use "
                                    "--network-macvlan=.",
                                    pair->origin);
-        if (n->isolate && !is_made_by_us(n))
+        if (n->isolate && !config_network_is_ours(n))
                 return failure_set(failure, -EINVAL,
                                    "--network-isolate needs a network that nspawn makes. Add "
                                    "--network-veth or --network-zone=, without --network-setup=no, "
                                    "or leave it out.");
-        if (n->setup == NET_SETUP_YES && !is_made_by_us(n))
+        if (n->setup == NET_SETUP_YES && !config_network_is_ours(n))
                 return failure_set(failure, -EINVAL,
                                    "--network-setup=yes needs a network that nspawn makes: "
                                    "--network-veth or --network-zone=. Use --network-address= to "

@@ -302,6 +302,9 @@ void config_done(struct container_config *c);
  */
 int config_validate(const struct container_config *c, struct failure *failure);
 
+/* Whether the first link gets its addresses from us, if nobody else of the host gives them. */
+bool config_network_is_ours(const struct net_config *n);
+
 /* The part of it that looks at the network. */
 int config_validate_network(const struct net_config *n, struct failure *failure);
 

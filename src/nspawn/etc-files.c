@@ -13,26 +13,65 @@
 #include "basic/log.h"
 #include "basic/root.h"
 #include "nspawn/explain.h"
+#include "nspawn/resolv-conf.h"
 
 #define ETC_FILE_MAX ((size_t) 1024 * 1024)
 
 const char *etc_way_name(enum etc_way way)
 {
-        static const char *const names[] = {
-                [ETC_OFF] = "off",   [ETC_COPY] = "copy", [ETC_REPLACE] = "replace",
-                [ETC_BIND] = "bind", [ETC_LINK] = "link", [ETC_DELETE] = "delete"
-        };
+        static const char *const names[] = { [ETC_OFF] = "off",
+                                             [ETC_COPY] = "copy",
+                                             [ETC_REPLACE] = "replace",
+                                             [ETC_BIND] = "bind",
+                                             [ETC_LINK] = "link",
+                                             [ETC_DELETE] = "delete",
+                                             [ETC_NETWORK] = "network",
+                                             [ETC_NETWORK_BIND] = "network-bind",
+                                             [ETC_NETWORK_RUN] = "network-run" };
 
-        static_assert(ARRAY_SIZE(names) == ETC_DELETE + 1, "every way has a name");
+        static_assert(ARRAY_SIZE(names) == ETC_NETWORK_RUN + 1, "every way has a name");
         return names[way];
 }
 
-/* A private network's name servers are not known; else what is at hand is taken. */
+/* Our own server, or those that the host asks. Returns false: there is none, or no room. */
+static bool make_network_text(const struct host_facts *host, const struct net_plan *network,
+                              struct etc_plan *plan)
+{
+        char ours[NET_RESOLV_CONF_SIZE];
+        const char *servers = net_plan_resolv_conf(network, ours);
+        size_t size = sizeof(plan->resolv_conf_text);
+
+        if (*servers == '\0')
+                servers = host->resolv_conf_upstream ? host->resolv_conf_upstream : "";
+        return *servers != '\0' && (size_t) snprintf(plan->resolv_conf_text, size, "%s%s",
+                                                     RESOLV_CONF_MARK, servers) < size;
+}
+
+/* The servers of a network that others make are not known, so that only an old one of ours goes. */
+static void decide_resolv_conf_network(const struct container_config *c,
+                                       const struct host_facts *host, const struct tree_facts *tree,
+                                       const struct net_plan *network, struct etc_plan *plan)
+{
+        plan->resolv_conf = ETC_OFF;
+        plan->resolv_conf_is_stale = plan->writable;
+        if (!network || network->manager != NET_MANAGER_US ||
+            !make_network_text(host, network, plan))
+                return;
+        plan->resolv_conf_is_stale = false;
+        if (tree->resolv_conf_link && !config_root_mount(c)) {
+                plan->resolv_conf = ETC_NETWORK_RUN;
+                plan->resolv_conf_link = tree->resolv_conf_link;
+        } else
+                plan->resolv_conf = plan->writable ? ETC_NETWORK : ETC_NETWORK_BIND;
+}
+
+/* What is at hand is taken. */
 static void decide_resolv_conf_auto(const struct container_config *c, const struct host_facts *host,
+                                    const struct tree_facts *tree, const struct net_plan *network,
                                     struct etc_plan *plan)
 {
         if (net_config_is_private(&c->network))
-                plan->resolv_conf = ETC_OFF;
+                decide_resolv_conf_network(c, host, tree, network, plan);
         else if (host->resolv_conf_stub || host->has_resolv_conf) {
                 plan->resolv_conf = plan->writable ? ETC_COPY : ETC_BIND;
                 plan->resolv_conf_source =
@@ -42,6 +81,7 @@ static void decide_resolv_conf_auto(const struct container_config *c, const stru
 }
 
 static void decide_resolv_conf(const struct container_config *c, const struct host_facts *host,
+                               const struct tree_facts *tree, const struct net_plan *network,
                                struct etc_plan *plan)
 {
         static const char *const sources[] = { "/etc/resolv.conf", "/usr/lib/systemd/resolv.conf",
@@ -53,7 +93,7 @@ static void decide_resolv_conf(const struct container_config *c, const struct ho
         plan->resolv_conf_is_explicit =
                 c->resolv_conf != RESOLV_CONF_AUTO && c->resolv_conf != RESOLV_CONF_OFF;
         if (c->resolv_conf == RESOLV_CONF_AUTO)
-                decide_resolv_conf_auto(c, host, plan);
+                decide_resolv_conf_auto(c, host, tree, network, plan);
         else if (c->resolv_conf == RESOLV_CONF_DELETE)
                 plan->resolv_conf = ETC_DELETE;
         else if (plan->resolv_conf_is_explicit) {
@@ -102,7 +142,7 @@ static enum etc_way decide_localtime(const struct container_config *c,
 }
 
 struct etc_plan etc_plan_build(const struct container_config *c, const struct host_facts *host,
-                               const struct tree_facts *tree)
+                               const struct tree_facts *tree, const struct net_plan *network)
 {
         /* Not what is mounted in the place of the tree: that may be somebody else's. */
         bool writable = config_root_is_writable(c) && !config_root_mount(c);
@@ -111,7 +151,7 @@ struct etc_plan etc_plan_build(const struct container_config *c, const struct ho
                                  .base_directories = writable && c->volatile_mode != VOLATILE_YES,
                                  .localtime_is_explicit = c->timezone != TIMEZONE_AUTO };
 
-        decide_resolv_conf(c, host, &plan);
+        decide_resolv_conf(c, host, tree, network, &plan);
         plan.localtime = decide_localtime(c, host, tree, plan.writable);
         if (host->localtime == LOCALTIME_LINK)
                 plan.localtime_zone = host->localtime_zone;
@@ -324,11 +364,24 @@ static int link_replacement(int parent, const char *temporary, const char *targe
 }
 
 /* Whoever opens the name gets the old or the new one, whole; links are not followed but replaced. */
+static void replace_with(int root_fd, const char *path, const char *text, size_t size, uid_t owner)
+{
+        char temporary[32];
+        const char *name;
+        int parent CLEANUP_FD =
+                open_replacement(root_fd, path, &name, temporary, sizeof(temporary));
+        int r = parent < 0 ? parent : write_replacement(parent, temporary, text, size, owner);
+
+        if (r >= 0)
+                r = put_in_place(parent, temporary, name);
+        if (r < 0)
+                warn_about("write", path, r);
+}
+
 static void replace_file(int root_fd, const char *path, const char *source, uid_t owner)
 {
-        char *text CLEANUP_FREE = NULL, temporary[32];
-        int fd CLEANUP_FD = -1, parent CLEANUP_FD = -1;
-        const char *name;
+        char *text CLEANUP_FREE = NULL;
+        int fd CLEANUP_FD = -1;
         size_t size = 0;
         int r = read_file_at(AT_FDCWD, source, ETC_FILE_MAX, &text, &size);
 
@@ -337,14 +390,8 @@ static void replace_file(int root_fd, const char *path, const char *source, uid_
                 return;
         }
         fd = root_open_regular(root_fd, path, O_RDONLY, ROOT_NOFOLLOW);
-        if (fd >= 0 && has_content(fd, text, size))
-                return;
-        parent = open_replacement(root_fd, path, &name, temporary, sizeof(temporary));
-        r = parent < 0 ? parent : write_replacement(parent, temporary, text, size, owner);
-        if (r >= 0)
-                r = put_in_place(parent, temporary, name);
-        if (r < 0)
-                warn_about("write", path, r);
+        if (fd < 0 || !has_content(fd, text, size))
+                replace_with(root_fd, path, text, size, owner);
 }
 
 static void remove_file(int root_fd, const char *path)
@@ -354,6 +401,50 @@ static void remove_file(int root_fd, const char *path)
 
         if (parent < 0 || (unlinkat(parent, name, 0) < 0 && errno != ENOENT && errno != EROFS))
                 warn_about("remove", path, parent < 0 ? parent : -errno);
+}
+
+/* Whether it is what a start with the host's network has copied, or whoever made the tree. */
+static bool is_copy_of_hosts(const char *text, size_t size)
+{
+        static const char *const sources[] = { "/etc/resolv.conf",
+                                               "/run/systemd/resolve/stub-resolv.conf",
+                                               "/run/systemd/resolve/resolv.conf" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+                char *other CLEANUP_FREE = NULL;
+                size_t other_size = 0;
+
+                if (read_file_at(AT_FDCWD, sources[i], ETC_FILE_MAX, &other, &other_size) >= 0 &&
+                    other_size == size && memcmp(other, text, size) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* What somebody wants to have there stays: a link, a device, servers that are named. */
+static void write_network_servers(int root_fd, const char *path, const char *text, uid_t owner)
+{
+        int fd CLEANUP_FD = root_open_regular(root_fd, path, O_RDONLY, ROOT_NOFOLLOW);
+        char *current CLEANUP_FREE = NULL;
+        size_t size = 0;
+
+        if (fd < 0 && fd != -ENOENT)
+                return;
+        if (fd >= 0 && (read_all(fd, ETC_FILE_MAX, &current, &size) < 0 || streq(current, text) ||
+                        (!resolv_conf_is_ours(current) && !resolv_conf_names_nobody(current) &&
+                         !is_copy_of_hosts(current, size))))
+                return;
+        replace_with(root_fd, path, text, strlen(text), owner);
+}
+
+static void remove_stale(int root_fd, const char *path)
+{
+        int fd CLEANUP_FD = root_open_regular(root_fd, path, O_RDONLY, ROOT_NOFOLLOW);
+        char *current CLEANUP_FREE = NULL;
+
+        if (fd >= 0 && read_all(fd, ETC_FILE_MAX, &current, NULL) >= 0 &&
+            resolv_conf_is_ours(current))
+                remove_file(root_fd, path);
 }
 
 static bool leads_to_zone(int parent, const char *name, const char *zone)
@@ -424,6 +515,10 @@ static void run_resolv_conf(const struct etc_plan *plan, int root_fd, uid_t owne
                 replace_file(root_fd, path, plan->resolv_conf_source, owner);
         else if (plan->resolv_conf == ETC_DELETE)
                 remove_file(root_fd, path);
+        else if (plan->resolv_conf == ETC_NETWORK)
+                write_network_servers(root_fd, path, plan->resolv_conf_text, owner);
+        else if (plan->resolv_conf_is_stale)
+                remove_stale(root_fd, path);
 }
 
 static void run_localtime(const struct etc_plan *plan, int root_fd, uid_t owner)

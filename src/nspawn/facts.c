@@ -20,6 +20,7 @@
 #include "basic/sandbox.h"
 #include "basic/strv.h"
 #include "nspawn/old-systemd.h"
+#include "nspawn/resolv-conf.h"
 
 #define OS_RELEASE_MAX 8192 /* of which the fields that matter are at the top */
 
@@ -27,6 +28,7 @@ void host_facts_done(struct host_facts *facts)
 {
         strv_free(facts->os_release_environment);
         free(facts->localtime_zone);
+        free(facts->resolv_conf_upstream);
         free(facts->cpus);
         *facts = (struct host_facts){ .host = HOST_NATIVE };
 }
@@ -34,12 +36,18 @@ void host_facts_done(struct host_facts *facts)
 void tree_facts_done(struct tree_facts *facts)
 {
         free(facts->path);
-        facts->path = NULL;
+        free(facts->resolv_conf_link);
+        facts->path = facts->resolv_conf_link = NULL;
         if (facts->root_fd != facts->fd)
                 (void) fd_close(facts->root_fd);
         facts->root_fd = -1;
         facts->fd = fd_close(facts->fd);
         facts->layer_fd = fd_close(facts->layer_fd);
+}
+
+static bool wants_network_servers(const struct container_config *c)
+{
+        return c->resolv_conf == RESOLV_CONF_AUTO && config_network_is_ours(&c->network);
 }
 
 static bool wants_time(const struct container_config *c)
@@ -224,7 +232,9 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         (void) prlimit(1, RLIMIT_SIGPENDING, NULL, &facts.sigpending);
         read_nodes(&facts);
         read_selinux(c, &facts);
-        if (read_os_release(&facts) < 0 || read_localtime(&facts) < 0 || read_cpus(c, &facts) < 0) {
+        if ((wants_network_servers(c) &&
+             resolv_conf_read_upstream(&facts.resolv_conf_upstream) < 0) ||
+            read_os_release(&facts) < 0 || read_localtime(&facts) < 0 || read_cpus(c, &facts) < 0) {
                 host_facts_done(&facts);
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         }
@@ -335,6 +345,11 @@ static int read_content(const struct container_config *c, struct tree_facts *fac
         facts->has_host_zone = r > 0;
         if (c->volatile_mode == VOLATILE_YES || (root && root->type == CUSTOM_TMPFS))
                 return read_usr(facts); /* its /etc is not shown, so neither is its id */
+        if (wants_network_servers(c)) {
+                r = resolv_conf_read_link(facts->root_fd, &facts->resolv_conf_link);
+                if (r < 0)
+                        return r;
+        }
         return read_machine_id(facts);
 }
 
@@ -385,7 +400,10 @@ static int open_pivot_root(const struct container_config *c, struct tree_facts *
 int tree_facts_move(const struct container_config *c, struct tree_facts *facts, int take_fd,
                     struct failure *failure)
 {
+        char *resolv_conf_link = TAKE_PTR(facts->resolv_conf_link);
+
         tree_facts_done(facts);
+        facts->resolv_conf_link = resolv_conf_link;
         facts->fd = facts->root_fd = take_fd;
         facts->path = path_of(take_fd);
         if (!facts->path || read_inode(facts) < 0)

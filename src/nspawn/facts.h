@@ -46,6 +46,8 @@ struct host_facts {
         const char *term, *colorterm, *no_color; /* the caller's; NULL if unset */
         bool has_resolv_conf;
         const char *resolv_conf_stub; /* systemd-resolved's file, NULL if it is not there */
+        /* The host's servers for a network of ours; looked at only for one. NULL: it has none. */
+        char *resolv_conf_upstream;
         enum localtime_kind localtime;
         char *localtime_zone; /* "Europe/Berlin", if the link leads into the zone database */
         bool selinux;         /* the kernel has it; looked at only when it is asked for */
@@ -82,6 +84,8 @@ struct tree_facts {
         bool has_os_release;
         bool has_old_systemd; /* that needs control groups of version 1 */
         bool has_host_zone;   /* the host's time zone exists inside */
+        /* Where a link /etc/resolv.conf leads below /run; looked at only for a network of ours. */
+        char *resolv_conf_link;
         bool machine_id_set;
         struct id128 machine_id;
 };

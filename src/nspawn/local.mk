@@ -26,6 +26,7 @@ src_nspawn_libnspawn_a_SOURCES = \
 	%D%/options.c %D%/options.h \
 	%D%/plan.c %D%/plan-print.c %D%/plan.h \
 	%D%/protocol.h \
+	%D%/resolv-conf.c %D%/resolv-conf.h \
 	%D%/rootfs.c %D%/rootfs.h \
 	%D%/rootfs-plan.c %D%/rootfs-plan.h \
 	%D%/scratch.c %D%/scratch.h \

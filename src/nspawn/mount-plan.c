@@ -17,6 +17,7 @@
 
 #include "basic/path.h"
 #include "nspawn/bind-user.h"
+#include "nspawn/etc-files.h"
 #include "nspawn/journal-link.h"
 
 #define LOCKED_DOWN (MOUNT_NOSUID | MOUNT_NOEXEC | MOUNT_NODEV)
@@ -581,6 +582,24 @@ static void plan_run_files(struct builder *b, size_t op)
                                        .path = copy_text(b, "host/notify") });
 }
 
+/* Name servers, where they are found by a mount, or by a link of the tree that leads here. */
+static void plan_servers(struct builder *b, size_t op)
+{
+        const struct etc_plan *etc = b->choices->etc;
+        const char *path;
+
+        if (!etc || (etc->resolv_conf != ETC_NETWORK_BIND && etc->resolv_conf != ETC_NETWORK_RUN))
+                return;
+        path = etc->resolv_conf == ETC_NETWORK_BIND ? "host/resolv.conf" : etc->resolv_conf_link;
+        for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+                char *parent CLEANUP_FREE = format_text(b, "%.*s", (int) (slash - path), path);
+
+                if (parent && !streq(parent, "host"))
+                        add_directory(b, op, parent, 0755);
+        }
+        add_file(b, op, path, 0644, copy_text(b, etc->resolv_conf_text));
+}
+
 /* @record is emptied. */
 static void add_record(struct builder *b, size_t op, const struct bound_user *user,
                        const char *suffix, mode_t mode, struct strbuf *record)
@@ -676,6 +695,7 @@ static void plan_run(struct builder *b)
 
         plan_run_files(b, op);
         plan_user_files(b, op);
+        plan_servers(b, op);
         if (b->config->forward_journal) {
                 add_directory(b, op, "host/journal", 0755);
                 add_entry(b, op,
@@ -940,32 +960,43 @@ static void plan_custom(struct builder *b, bool into_api)
 /* Files of the host shown in /etc where the tree cannot be written. */
 static void plan_etc(struct builder *b)
 {
-        const struct mount_choices *choices = b->choices;
+        const struct etc_plan *etc = b->choices->etc;
         char *timezone CLEANUP_FREE =
                 format_text(b, "--timezone=%s", timezone_mode_name(b->config->timezone));
         char *resolv_conf CLEANUP_FREE =
                 format_text(b, "--resolv-conf=%s", resolv_conf_mode_name(b->config->resolv_conf));
 
-        if (choices->localtime_bind)
+        if (!etc)
+                return;
+        if (etc->localtime == ETC_BIND)
                 add_op(b,
                        &(struct mount_op){ .phase = PHASE_PREPARE,
                                            .kind = MOUNT_BIND,
                                            .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET,
                                            .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
                                            .propagation = PROPAGATION_PRIVATE,
-                                           .source = (char *) choices->localtime_bind,
+                                           .source = (char *) "/etc/localtime",
                                            .target = (char *) "/etc/localtime",
                                            .why = timezone });
-        if (choices->resolv_conf_bind)
+        if (etc->resolv_conf == ETC_BIND)
                 add_op(b, &(struct mount_op){
                                   .phase = PHASE_PREPARE,
                                   .kind = MOUNT_BIND,
                                   .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET | MOUNT_NOFOLLOW,
                                   .attributes = MOUNT_RDONLY | MOUNT_NOSUID | MOUNT_NODEV,
                                   .propagation = PROPAGATION_PRIVATE,
-                                  .source = (char *) choices->resolv_conf_bind,
+                                  .source = (char *) etc->resolv_conf_source,
                                   .target = (char *) "/etc/resolv.conf",
                                   .why = resolv_conf });
+        if (etc->resolv_conf == ETC_NETWORK_BIND)
+                add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
+                                              .kind = MOUNT_BIND_INSIDE,
+                                              .flags = MOUNT_TOLERATED | MOUNT_MAKE_TARGET |
+                                                       MOUNT_NOFOLLOW | MOUNT_OF_FILE,
+                                              .attributes = MOUNT_RDONLY | LOCKED_DOWN,
+                                              .source = (char *) "/run/host/resolv.conf",
+                                              .target = (char *) "/etc/resolv.conf",
+                                              .why = resolv_conf });
 }
 
 /*

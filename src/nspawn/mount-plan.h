@@ -68,6 +68,7 @@ enum mount_flags {
         MOUNT_OR_OURS = 1 << 9,        /* of MOUNT_NEW: where that is refused, a copy of our own */
         MOUNT_SEALED = 1 << 10,        /* once filled nobody writes there, wherever it is mounted */
         MOUNT_MAP_TREE = 1 << 11,      /* layers from the tree get the container's id map */
+        MOUNT_OF_FILE = 1 << 12,       /* a target that is made is a file */
 };
 
 struct mount_layer {
@@ -117,6 +118,7 @@ struct mount_plan {
 };
 
 struct bound_users;
+struct etc_plan;
 struct journal_plan;
 
 /* Decisions that the mounts depend on, made by plan_build(). */
@@ -136,10 +138,10 @@ struct mount_choices {
         bool named_hierarchy;                       /* in place of cgroup2 */
         bool pty;                                   /* a console terminal exists */
         const struct credential_bytes *credentials; /* beside the configuration's; NULL: not read */
-        bool credentials_for_all; /* a user who gets no privileges could not read them else */
-        const char *resolv_conf_bind, *localtime_bind; /* host paths to bind; NULL: none */
-        const struct bound_users *users;               /* NULL: none */
-        const struct journal_plan *journal;            /* NULL: none */
+        bool credentials_for_all;   /* a user who gets no privileges could not read them else */
+        const struct etc_plan *etc; /* NULL: nothing of it by mounts */
+        const struct bound_users *users;    /* NULL: none */
+        const struct journal_plan *journal; /* NULL: none */
 };
 
 /* Returns 0 or a negative errno. */

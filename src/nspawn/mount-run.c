@@ -399,6 +399,10 @@ static int look_at_source(const struct mount_run *run, size_t index, struct stat
         int source CLEANUP_FD = -1;
         int fd = run->fds[index];
 
+        if (op->flags & MOUNT_OF_FILE) {
+                st->st_mode = S_IFREG;
+                return 0;
+        }
         /* What waits for the id map is not open yet. */
         if (fd < 0 && op->kind == MOUNT_BIND)
                 source = source_open(op->place, op->source, &run->options);
@@ -865,10 +869,25 @@ static int mount_at_once(const struct mount_run *run, const struct mount_op *op,
         return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
 }
 
+/* On a target of the tree, that may be a link or be missing. */
+static int bind_on_tree(const struct mount_op *op)
+{
+        int fd CLEANUP_FD = mount_copy(AT_FDCWD, op->source, MOUNT_ONE);
+        int target CLEANUP_FD = -1;
+        int r = fd < 0 ? fd : set_up_copy(fd, op);
+
+        if (r < 0)
+                return r;
+        target = open_target(op, fd);
+        return target < 0 ? target : mount_attach(fd, target);
+}
+
 static int bind_inside(const struct mount_op *op, struct failure *failure)
 {
-        int r = mount_bind_at(op->source, op->target,
-                              op->flags & MOUNT_INHERITS ? NULL : &op->attributes);
+        int r = op->flags & MOUNT_NOFOLLOW
+                        ? bind_on_tree(op)
+                        : mount_bind_at(op->source, op->target,
+                                        op->flags & MOUNT_INHERITS ? NULL : &op->attributes);
 
         return r >= 0 || is_tolerated(op, r) ? 0 : mount_failed(op, r, NULL, failure);
 }

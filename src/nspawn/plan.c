@@ -446,8 +446,6 @@ static bool user_is_root(const char *user)
 
 static int decide_mounts(const struct plan_inputs *in, struct container_plan *plan)
 {
-        bool bind_resolv = plan->etc.resolv_conf == ETC_BIND;
-        bool bind_localtime = plan->etc.localtime == ETC_BIND;
         struct mount_choices choices = {
                 .machine = plan->machine,
                 .service = in->config->service,
@@ -468,8 +466,7 @@ static int decide_mounts(const struct plan_inputs *in, struct container_plan *pl
                 .credentials_for_all = in->config->no_new_privileges &&
                                        in->config->start_mode == START_COMMAND &&
                                        !user_is_root(in->config->user),
-                .resolv_conf_bind = bind_resolv ? plan->etc.resolv_conf_source : NULL,
-                .localtime_bind = bind_localtime ? "/etc/localtime" : NULL,
+                .etc = &plan->etc,
                 .users = plan->users,
                 .journal = &plan->journal,
         };
@@ -562,7 +559,6 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
                                    (c->cgroups == CGROUPS_AUTO && in->tree->has_old_systemd),
                 .private_time = c->time_mode != TIME_HOST && in->host->time_namespaces,
                 .capabilities = decide_capabilities(c, in->ids),
-                .etc = etc_plan_build(c, in->host, in->tree),
                 .register_mode = c->register_mode,
                 .users = in->users,
                 .receiver = in->receiver,
@@ -602,9 +598,11 @@ int plan_build(const struct plan_inputs *in, struct container_plan *ret, struct 
         if (r >= 0)
                 r = decide_devices(in, &plan);
         if (r >= 0)
-                r = decide_mounts(in, &plan);
-        if (r >= 0)
                 r = decide_network(in, &plan, failure);
+        if (r >= 0) {
+                plan.etc = etc_plan_build(c, in->host, in->tree, &plan.network);
+                r = decide_mounts(in, &plan);
+        }
         if (r < 0) {
                 plan_done(&plan);
                 return failure_set(failure, r, "Out of memory.");

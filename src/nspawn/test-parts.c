@@ -650,7 +650,7 @@ static void test_etc_plan(void **state)
                                                  .localtime = rows[i].localtime,
                                                  .localtime_zone = (char *) rows[i].zone };
                 const struct tree_facts tree = { .has_host_zone = rows[i].zone_in_tree };
-                const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
+                const struct etc_plan plan = etc_plan_build(&c, &host, &tree, NULL);
 
                 if (plan.resolv_conf != rows[i].resolv_conf ||
                     plan.localtime != rows[i].localtime_way)
@@ -699,7 +699,7 @@ static void test_etc_modes(void **state)
                 const struct container_config c = { .resolv_conf = rows[i / 2].mode,
                                                     .network.private_network = i % 2 };
                 const struct tree_facts tree = { .has_host_zone = true };
-                const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
+                const struct etc_plan plan = etc_plan_build(&c, &host, &tree, NULL);
 
                 assert_int_equal(plan.resolv_conf, rows[i / 2].way);
                 assert_int_equal(plan.resolv_conf_is_explicit, rows[i / 2].way != ETC_OFF);
@@ -709,7 +709,7 @@ static void test_etc_modes(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(zones); i++) {
                 const struct container_config c = { .timezone = zones[i].mode };
                 const struct tree_facts tree = { .has_host_zone = zones[i].zone_in_tree };
-                const struct etc_plan plan = etc_plan_build(&c, &host, &tree);
+                const struct etc_plan plan = etc_plan_build(&c, &host, &tree, NULL);
 
                 assert_int_equal(plan.localtime, zones[i].way);
                 assert_true(plan.localtime_is_explicit);
