@@ -3,6 +3,7 @@ if HAVE_CMOCKA
 nspawn_tests = \
 	src/nspawn/test-credentials \
 	src/nspawn/test-explain \
+	src/nspawn/test-network \
 	src/nspawn/test-options \
 	src/nspawn/test-plan \
 	src/nspawn/test-parts \
@@ -18,6 +19,9 @@ src_nspawn_test_credentials_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_explain_SOURCES = %D%/test-explain.c
 src_nspawn_test_explain_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_explain_LDADD = $(nspawn_test_libraries)
+src_nspawn_test_network_SOURCES = %D%/test-network.c
+src_nspawn_test_network_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_nspawn_test_network_LDADD = $(nspawn_test_libraries)
 src_nspawn_test_options_SOURCES = %D%/test-options.c
 src_nspawn_test_options_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_nspawn_test_options_LDADD = $(nspawn_test_libraries)
