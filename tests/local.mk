@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/system/conftest.py \
 	%D%/system/faults.py \
 	%D%/system/harness.py \
+	%D%/system/frames.py \
 	%D%/system/network.py \
 	%D%/system/outside.py \
 	%D%/system/probe.py \
@@ -23,6 +24,7 @@ EXTRA_DIST += \
 	%D%/system/test_differential.py \
 	%D%/system/test_errors.py \
 	%D%/system/test_exec.py \
+	%D%/system/test_firewall.py \
 	%D%/system/test_guests.py \
 	%D%/system/test_hard_parts.py \
 	%D%/system/test_hostile.py \

@@ -109,7 +109,7 @@ static int ask(struct nl_sock *socket, const char *set, const struct element_key
         r = nl_send_auto(socket, message);
         nlmsg_free(message);
         if (r >= 0)
-                r = nl_wait_for_ack(socket);
+                r = nl_recvmsgs_default(socket);
         if (r >= 0)
                 return 0;
         return r == -NLE_OBJ_NOTFOUND ? -ENOENT : -EIO;
@@ -155,6 +155,8 @@ int firewall_read_counters(const struct firewall_member *m, enum firewall_counte
         if (!socket)
                 return r;
         *ret = 0;
+        /* One answer to one question: the element, or why not. */
+        nl_socket_disable_auto_ack(socket);
         r = nl_connect(socket, NETLINK_NETFILTER) < 0 ? -EIO : 0;
         if (r == 0 && nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, take_answer, ret) < 0)
                 r = -EIO;

@@ -70,20 +70,11 @@ static void source_elements(const struct firewall_member *m, enum firewall_verb 
                 source_element(m, verb, &m->others[i], out);
 }
 
-static void taken_element(enum firewall_verb verb, const uint8_t mac[MAC_SIZE], struct strbuf *out)
-{
-        struct in6_addr link_local;
-        char raw[40];
-
-        link_local_of(mac, &link_local);
-        element(out, verb, "bridge", "taken", raw_text(&link_local, raw));
-}
-
 static void bridge_elements(const struct firewall_member *m, enum firewall_verb verb,
                             struct strbuf *out)
 {
         struct net_address link_local = { .family = AF_INET6, .prefix = 128 };
-        char mac[MAC_TEXT_SIZE], quoted[24], key[64];
+        char mac[MAC_TEXT_SIZE], raw[40], quoted[24], key[64];
 
         (void) snprintf(quoted, sizeof(quoted), "\"%s\"", m->link);
         (void) snprintf(key, sizeof(key), "\"%s\" . %s", m->link, mac_text(m->mac, mac));
@@ -94,7 +85,7 @@ static void bridge_elements(const struct firewall_member *m, enum firewall_verb 
                 source_elements(m, verb, out);
                 link_local_of(m->mac, &link_local.in6);
                 source_element(m, verb, &link_local, out);
-                taken_element(verb, m->mac, out);
+                element(out, verb, "bridge", "taken", raw_text(&link_local.in6, raw));
         }
         /* Last, though it is one transaction: it switches the filter on. */
         element(out, verb, "bridge", "filtered", quoted);
@@ -102,7 +93,7 @@ static void bridge_elements(const struct firewall_member *m, enum firewall_verb 
 
 /* Of the interface that the host sees packets from, which guests of a bridge have in common. */
 static void interface_elements(const struct firewall_member *m, enum firewall_verb verb,
-                               const uint8_t *bridge_mac, struct strbuf *out)
+                               struct strbuf *out)
 {
         const char *name = m->bridge[0] ? m->bridge : m->link;
         char quoted[24], key[48];
@@ -111,8 +102,6 @@ static void interface_elements(const struct firewall_member *m, enum firewall_ve
         (void) snprintf(key, sizeof(key), "\"%s\" . \"%s\"", name, name);
         element(out, verb, "inet", "links", quoted);
         element(out, verb, "inet", "hairpins", key);
-        if (bridge_mac)
-                taken_element(verb, bridge_mac, out);
 }
 
 static void isolation_element(const struct firewall_member *m, enum firewall_verb verb,
@@ -129,6 +118,18 @@ static void isolation_element(const struct firewall_member *m, enum firewall_ver
         }
 }
 
+static void own_port_element(const struct net_port *port, const struct net_address *a,
+                             enum firewall_verb verb, struct strbuf *out)
+{
+        char text[NET_ADDRESS_TEXT_SIZE], key[128];
+
+        if (a->family == 0)
+                return;
+        (void) snprintf(key, sizeof(key), "%s . %s . %u", net_address_text(a, text),
+                        port->protocol == NET_TCP ? "tcp" : "udp", port->host);
+        element(out, verb, "inet", a->family == AF_INET ? "own4" : "own6", key);
+}
+
 static void published_elements(const struct firewall_member *m, enum firewall_verb verb,
                                struct strbuf *out)
 {
@@ -138,16 +139,20 @@ static void published_elements(const struct firewall_member *m, enum firewall_ve
                 (void) snprintf(key, sizeof(key), "%s . %u",
                                 m->ports[i].protocol == NET_TCP ? "tcp" : "udp", m->ports[i].host);
                 element(out, verb, "inet", "published", key);
+                if (!m->bridge[0])
+                        continue;
+                own_port_element(&m->ports[i], &m->address4, verb, out);
+                own_port_element(&m->ports[i], &m->address6, verb, out);
         }
 }
 
 void firewall_elements(const struct firewall_member *m, enum firewall_verb verb, bool bridge_too,
-                       const uint8_t *bridge_mac, struct strbuf *out)
+                       struct strbuf *out)
 {
         char quoted[24];
 
         if (firewall_member_is_managed(m) && (!m->bridge[0] || bridge_too))
-                interface_elements(m, verb, bridge_mac, out);
+                interface_elements(m, verb, out);
         if (m->isolate)
                 isolation_element(m, verb, out);
         published_elements(m, verb, out);

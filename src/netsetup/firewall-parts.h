@@ -26,10 +26,9 @@ bool firewall_member_uses_bridge_table(const struct firewall_member *m);
 /* Addresses of ours, and with them translation and filter. */
 bool firewall_member_is_managed(const struct firewall_member *m);
 
-/* One command per line. @bridge_too: it is the first member of its bridge, or the last one;
- * @bridge_mac: that of the bridge, NULL if not known. */
+/* One command per line. @bridge_too: it is the first member of its bridge, or the last one. */
 void firewall_elements(const struct firewall_member *m, enum firewall_verb verb, bool bridge_too,
-                       const uint8_t *bridge_mac, struct strbuf *out);
+                       struct strbuf *out);
 void firewall_port_elements(const struct firewall_member *m, enum firewall_verb verb,
                             struct strbuf *out);
 

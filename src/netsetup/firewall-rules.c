@@ -39,19 +39,27 @@
 
 /*
  * Published ports. Elements count: the first packet of each connection passes these chains, and no other.
- * Local clients of loopback addresses are left to the proxy: the kernel does not send packets from 127.0.0.1
- * out of an interface.
+ *
+ * Two kinds of clients are left to the proxy. Local ones of loopback addresses: the kernel does not send packets
+ * from 127.0.0.1 out of an interface. And on bridges the machine itself: where br_netfilter is loaded, as by
+ * Docker, the bridge does the translation and then will not send the frame out of the port that it came from.
  */
 #define TO_GUEST                                                                                   \
-        "  fib daddr type local dnat ip to meta l4proto . th dport map @ports4\n"                  \
-        "  fib daddr type local dnat ip6 to meta l4proto . th dport map @ports6\n"
+        "  meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map "         \
+        "@ports4\n"                                                                                \
+        "  meta nfproto ipv6 fib daddr type local dnat ip6 to meta l4proto . th dport map "        \
+        "@ports6\n"
 
 #define INET_PORTS                                                                                 \
         "set published { type inet_proto . inet_service; }\n"                                      \
         "map ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; counter; }\n"     \
         "map ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; counter; }\n"     \
+        "set own4 { type ipv4_addr . inet_proto . inet_service; }\n"                               \
+        "set own6 { type ipv6_addr . inet_proto . inet_service; }\n"                               \
         "chain prerouting {\n"                                                                     \
-        "  type nat hook prerouting priority dstnat; policy accept;\n" TO_GUEST "}\n"              \
+        "  type nat hook prerouting priority dstnat; policy accept;\n"                             \
+        "  ip saddr . meta l4proto . th dport @own4 return\n"                                      \
+        "  ip6 saddr . meta l4proto . th dport @own6 return\n" TO_GUEST "}\n"                      \
         "chain output {\n"                                                                         \
         "  type nat hook output priority -100; policy accept;\n"                                   \
         "  ip daddr 127.0.0.0/8 return\n"                                                          \
@@ -165,14 +173,15 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
  * advertisement (RFC 4861 4.3, 4.4), and "@th,64,10 0x3fa" says that this is link-local. Every target that a
  * guest answers for, or asks to have, must be its own.
  *
- * Link-local addresses need not follow from the MAC address (RFC 7217). Those that do, of guests and of the
- * host, are "taken"; another belongs to the guest that uses it first, until it was not used for an hour.
- * So that no guest claims all, there is a limit for each.
+ * Link-local addresses need not follow from the MAC address (RFC 7217). Those of guests that do are "taken",
+ * and so is whatever the host itself speaks from; another one belongs to the guest that uses it first, until
+ * it was not used for an hour. So that no guest claims all, there is a limit for each.
  */
 #define CLAIM(key)                                                                                 \
+        "  " key " @taken drop\n"                                                                  \
+        "  " key " @of_host drop\n"                                                                \
         "  iifname . " key " @claims update @claims { iifname . " key " } "                        \
         "update @claimed { " key " } return\n"                                                     \
-        "  " key " @taken drop\n"                                                                  \
         "  " key " @claimed drop\n"                                                                \
         "  update @claim_rate { iifname limit rate over 60/hour burst 32 packets } drop\n"         \
         "  add @claims { iifname . " key " } add @claimed { " key " } return\n"                    \
@@ -181,10 +190,16 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
 #define BRIDGE_IPV6                                                                                \
         "set targets { typeof iifname . @nh,64,128; }\n"                                           \
         "set taken { typeof @nh,64,128; }\n"                                                       \
+        "set of_host { typeof @nh,64,128; flags dynamic; size 65536; }\n"                          \
         "set claims { typeof iifname . @nh,64,128; flags dynamic,timeout; size 65536; "            \
         "timeout 1h; }\n"                                                                          \
         "set claimed { typeof @nh,64,128; flags dynamic,timeout; size 65536; timeout 1h; }\n"      \
         "set claim_rate { type ifname; flags dynamic,timeout; size 65536; timeout 1h; }\n"         \
+        "chain host {\n"                                                                           \
+        "  type filter hook output priority filter; policy accept;\n"                              \
+        "  ip6 saddr fe80::/10 icmpv6 type { nd-router-advert, nd-neighbor-solicit, "              \
+        "nd-neighbor-advert } add @of_host { @nh,64,128 }\n"                                       \
+        "}\n"                                                                                      \
         "chain guest_ip6 {\n"                                                                      \
         "  ip6 saddr fe80::/10 exthdr frag exists drop\n"                                          \
         "  icmpv6 type { nd-router-advert, nd-redirect, mld-listener-query } drop\n"               \

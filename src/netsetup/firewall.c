@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
-#include <net/if.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "basic/fd.h"
@@ -20,8 +18,6 @@ struct entry {
         char *machine;
         struct net_port *ports;
         struct net_address *others;
-        bool has_bridge_mac; /* of one member of each bridge: that of its element */
-        uint8_t bridge_mac[MAC_SIZE];
         bool by_kernel;
         struct entry *next;
 };
@@ -211,27 +207,14 @@ static int check_member(struct firewall *fw, const struct firewall_member *m,
         return 0;
 }
 
-/* The only other one who may hold the link-local address is the bridge itself. */
-static void read_bridge_mac(struct entry *e)
-{
-        struct ifreq request = { 0 };
-        int fd CLEANUP_FD = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-        memcpy(request.ifr_name, e->m.bridge, sizeof(e->m.bridge));
-        if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &request) < 0)
-                return;
-        memcpy(e->bridge_mac, request.ifr_hwaddr.sa_data, MAC_SIZE);
-        e->has_bridge_mac = true;
-}
-
 /* Another managed member of the same bridge. */
-static struct entry *find_sibling(struct firewall *fw, const struct entry *of)
+static bool has_sibling(struct firewall *fw, const struct entry *of)
 {
-        for (struct entry *e = fw->entries; e; e = e->next)
+        for (const struct entry *e = fw->entries; e; e = e->next)
                 if (e != of && streq(e->m.bridge, of->m.bridge) &&
                     firewall_member_is_managed(&e->m))
-                        return e;
-        return NULL;
+                        return true;
+        return false;
 }
 
 static void set_owner_of_ports(struct firewall *fw, const struct entry *e, struct entry *owner)
@@ -243,10 +226,7 @@ static void set_owner_of_ports(struct firewall *fw, const struct entry *e, struc
 static void elements_of(struct firewall *fw, const struct entry *e, enum firewall_verb verb,
                         struct strbuf *out)
 {
-        bool alone = !find_sibling(fw, e);
-
-        firewall_elements(&e->m, verb, alone, alone && e->has_bridge_mac ? e->bridge_mac : NULL,
-                          out);
+        firewall_elements(&e->m, verb, !has_sibling(fw, e), out);
         if (e->by_kernel)
                 firewall_port_elements(&e->m, verb, out);
 }
@@ -267,11 +247,8 @@ int firewall_add(struct firewall *fw, const struct firewall_member *m, struct fa
         e = entry_new(m);
         if (!e)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        if (firewall_member_uses_bridge_table(m)) {
-                if (!find_sibling(fw, e))
-                        read_bridge_mac(e);
-                if (!fw->has_bridge_table)
-                        r = make_table(fw, "bridge", firewall_rules_bridge, failure);
+        if (firewall_member_uses_bridge_table(m) && !fw->has_bridge_table) {
+                r = make_table(fw, "bridge", firewall_rules_bridge, failure);
                 if (r < 0)
                         return r;
                 fw->has_bridge_table = true;
@@ -305,7 +282,7 @@ int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct
 {
         struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
         char *text CLEANUP_FREE = NULL;
-        struct entry **place = entry_find(fw, m->link), *e = *place, *sibling;
+        struct entry **place = entry_find(fw, m->link), *e = *place;
         char why[128];
 
         if (!e)
@@ -318,12 +295,6 @@ int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct
                 delete_each(fw, text);
         set_owner_of_ports(fw, e, NULL);
         *place = e->next;
-        /* The last member takes the bridge's elements away, and has to know what they are. */
-        sibling = find_sibling(fw, e);
-        if (sibling && e->has_bridge_mac) {
-                sibling->has_bridge_mac = true;
-                memcpy(sibling->bridge_mac, e->bridge_mac, MAC_SIZE);
-        }
         entry_free(e);
         return 0;
 }

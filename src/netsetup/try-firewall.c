@@ -14,7 +14,7 @@
  *
  *   add MACHINE LINK BRIDGE MAC ADDRESS4 ADDRESS6 [isolate] [other=ADDRESS]... [tcp:HOST:GUEST]...
  *   remove LINK            ports LINK kernel|proxy        count LINK -> ok REDIRECTED FORWARDED
- *   limit on|off           many N                         -> ok, and milliseconds of some additions
+ *   limit on|off           many N                         -> milliseconds of the first and last 100 of N
  *
  * "-" is a bridge or an address that it does not have.
  */
@@ -81,7 +81,7 @@ static double milliseconds(void)
 /* Of links of their own and of one bridge in turns, each with two ports. */
 static int do_many(struct firewall *fw, unsigned n, struct failure *failure)
 {
-        double average = 0;
+        double first = 0, last = 0;
 
         for (unsigned i = 0; i < n; i++) {
                 const struct net_port ports[] = {
@@ -106,11 +106,13 @@ static int do_many(struct firewall *fw, unsigned n, struct failure *failure)
                 r = firewall_add(fw, &m, failure);
                 if (r < 0)
                         return r;
-                average += (milliseconds() - begin) / n;
-                if (i < 2 || i == 49 || i == 199 || i == 999)
-                        printf("%u: %.2f ms, ", i + 1, milliseconds() - begin);
+                begin = milliseconds() - begin;
+                first += i < 100 ? begin / 100 : 0;
+                last += i >= n - 100 ? begin / 100 : 0;
+                if (i < 2)
+                        printf("number %u %.2f ms, ", i + 1, begin);
         }
-        printf("average %.2f ms; ", average);
+        printf("first 100 %.2f ms, last 100 %.2f ms ", first, last);
         return 0;
 }
 
@@ -127,7 +129,7 @@ static int do_line(struct firewall *fw, char **words, struct failure *failure)
         if (n_words == 2 && streq(words[0], "limit"))
                 return firewall_limit_forwarding(fw, streq(words[1], "on"), streq(words[1], "on"),
                                                  failure);
-        if (n_words == 2 && streq(words[0], "many") && parse_ulong(words[1], 1, 10000, &n) == 0)
+        if (n_words == 2 && streq(words[0], "many") && parse_ulong(words[1], 100, 10000, &n) == 0)
                 return do_many(fw, (unsigned) n, failure);
         if (n_words < 2 || !set_name(m.link, words[1]))
                 return failure_set(failure, -1, "bad words");
