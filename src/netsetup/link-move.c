@@ -81,14 +81,23 @@ static void ask_addresses(struct netlink *nl, struct moved_record *record)
         netlink_on_answer(nl, take_address, record);
 }
 
+/* One that can be given again. */
+static bool is_address(bool has_mac, const uint8_t mac[MAC_SIZE])
+{
+        static const uint8_t none[MAC_SIZE];
+
+        return has_mac && !(mac[0] & 1) && memcmp(mac, none, MAC_SIZE) != 0;
+}
+
 static int describe(const struct link_work *work, const struct netlink_link *link,
                     struct moved_record *ret)
 {
         *ret = (struct moved_record){ .index = link->index,
                                       .mtu = link->mtu,
                                       .up = link->flags & IFF_UP,
-                                      .has_mac = link->has_mac,
-                                      .has_permanent_mac = link->has_permanent_mac };
+                                      .has_mac = is_address(link->has_mac, link->mac),
+                                      .has_permanent_mac = is_address(link->has_permanent_mac,
+                                                                      link->permanent_mac) };
         (void) snprintf(ret->machine, sizeof(ret->machine), "%s", work->machine);
         (void) snprintf(ret->name, sizeof(ret->name), "%s", link->name);
         (void) snprintf(ret->kind, sizeof(ret->kind), "%s", link->kind);

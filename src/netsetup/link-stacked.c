@@ -58,15 +58,34 @@ int ipvlan_make(const struct link_work *work)
         return make(work, "ipvlan", IFLA_IPVLAN_MODE, &mode, sizeof(mode));
 }
 
-/* A container can stack links on links of its own, too; only ours have their lower end elsewhere. */
-static int remember_first(struct nlmsghdr *message, void *userdata)
-{
-        struct netlink_link link;
-        int *index = userdata;
+struct search {
+        int lower; /* 0: any */
+        const uint8_t *mac;
+        int index;
+};
 
-        if (netlink_read_link(message, &link) >= 0 && link.lower_elsewhere && *index == 0)
-                *index = link.index;
+/* A container can stack links on links of its own, too; only ours have their lower end elsewhere. */
+static int compare(struct nlmsghdr *message, void *userdata)
+{
+        struct search *search = userdata;
+        struct netlink_link link;
+
+        if (netlink_read_link(message, &link) < 0 || !link.lower_elsewhere ||
+            (search->lower && link.lower != search->lower) ||
+            (search->mac && (!link.has_mac || memcmp(link.mac, search->mac, MAC_SIZE) != 0)))
+                return 0;
+        search->index = link.index;
         return 0;
+}
+
+bool stacked_remove_on(struct netlink *inside, const char *kind, int lower, const uint8_t *mac)
+{
+        struct search search = { .lower = lower, .mac = mac };
+
+        if (netlink_for_each(inside, kind, 0, compare, &search, NULL) < 0 || search.index == 0)
+                return false;
+        link_remove(inside, search.index);
+        return true;
 }
 
 void stacked_remove(struct netlink *inside)
@@ -74,13 +93,6 @@ void stacked_remove(struct netlink *inside)
         static const char *const kinds[] = { "macvlan", "ipvlan" };
 
         for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-                for (int i = 0; i < 64; i++) {
-                        int index = 0;
-
-                        if (netlink_for_each(inside, kinds[k], 0, remember_first, &index, NULL) <
-                                    0 ||
-                            index == 0)
-                                break;
-                        link_remove(inside, index);
-                }
+                for (int i = 0; i < 64 && stacked_remove_on(inside, kinds[k], 0, NULL);)
+                        i++;
 }

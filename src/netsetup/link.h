@@ -57,6 +57,8 @@ int macvlan_make(const struct link_work *work);
 int ipvlan_make(const struct link_work *work);
 /* Removes all of them from the namespace that @inside speaks with, if it is still there. */
 void stacked_remove(struct netlink *inside);
+/* Removes one of @kind on the host's interface @lower, and with the MAC address @mac if that is not NULL. */
+bool stacked_remove_on(struct netlink *inside, const char *kind, int lower, const uint8_t *mac);
 
 /* An existing bridge's index. */
 int bridge_find(const struct link_work *work);
@@ -74,3 +76,8 @@ int moved_make(const struct link_work *work);
 /* Gives those of @machine back, or just the one that was called @name, out of @netns_fd; negative: out of
  * what was kept of that namespace. Returns how many. */
 int moved_give_back(struct netlink *nl, const char *machine, const char *name, int netns_fd);
+
+/* ---- any kind ---- */
+
+/* The index of what is on the host, 0 if nothing is; @ret_shown: what the registry hears of, or 0. */
+int link_make(const struct link_work *work, int *ret_shown);

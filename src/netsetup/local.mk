@@ -6,10 +6,10 @@ src_netsetup_libnetsetup_a_SOURCES = \
 
 # Links and the plan
 src_netsetup_libnetsetup_a_SOURCES += \
-	%D%/link.h %D%/link-address.c %D%/link-bridge.c %D%/link-move.c %D%/link-stacked.c \
+	%D%/link.c %D%/link.h %D%/link-address.c %D%/link-bridge.c %D%/link-move.c %D%/link-stacked.c \
 	%D%/link-veth.c %D%/moved-record.c %D%/moved-record.h \
 	%D%/loopback.c %D%/netsetup.h \
-	%D%/net-guest.c %D%/net-run.c \
+	%D%/net-attach.c %D%/net-guest.c %D%/net-run.c \
 	%D%/nl.c %D%/nl.h \
 	%D%/net-config.c %D%/net-config.h \
 	%D%/net-later.c \
@@ -19,6 +19,7 @@ src_netsetup_libnetsetup_a_SOURCES += \
 if HAVE_CMOCKA
 netsetup_tests = \
 	src/netsetup/test-ifname \
+	src/netsetup/test-moved-record \
 	src/netsetup/test-net-config \
 	src/netsetup/test-net-plan \
 	src/netsetup/test-net-run-root
@@ -35,6 +36,9 @@ src_netsetup_test_net_config_LDADD = $(netsetup_test_libraries)
 src_netsetup_test_net_plan_SOURCES = %D%/test-net-plan.c
 src_netsetup_test_net_plan_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_net_plan_LDADD = $(netsetup_test_libraries)
+src_netsetup_test_moved_record_SOURCES = %D%/test-moved-record.c
+src_netsetup_test_moved_record_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_moved_record_LDADD = $(netsetup_test_libraries)
 src_netsetup_test_net_run_root_SOURCES = %D%/test-net-run-root.c
 src_netsetup_test_net_run_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(NL_CFLAGS)
 src_netsetup_test_net_run_root_LDADD = $(netsetup_test_libraries) $(NL_LIBS)

@@ -46,7 +46,11 @@ int net_run_sweep(const char *machine, struct failure *failure);
 /* Opens the network namespace at @path. The caller closes @ret_fd. */
 int net_namespace_open(const char *path, int *ret_fd, struct failure *failure);
 
-/* Puts a link into the running container with first process @leader, or takes one away: for the registry. */
+/*
+ * Puts a link into the running container with first process @leader, or takes one away: for the registry.
+ * Nothing that the container did to it counts. With addresses of the host's (.host_addresses) the gateways
+ * are those of the link; the keeper has to hear of it from the caller.
+ */
 int net_link_attach(const struct net_link *link, const char *machine, pid_t leader,
                     struct failure *failure);
 int net_link_detach(const struct net_link *link, const char *machine, pid_t leader,

@@ -711,6 +711,46 @@ static void interface_stays_after_a_failure(void **state)
         assert_int_equal(rmdir("/run/stead/network/moved"), 0);
 }
 
+static void links_come_and_go(void **state)
+{
+        struct net_link pair = { .kind = LINK_EXTRA_VETH, .guest_up = true, .host_up = true };
+        struct net_link card = { .kind = LINK_MOVED, .host = "card0", .guest = "inner" };
+        struct net_link stacked = { .kind = LINK_MACVLAN, .lower = "card0", .guest = "mv0" };
+        struct failure failure = { .error = 0 };
+        struct netlink_link before;
+        struct guest guest;
+
+        (void) state;
+        make_interface();
+        before = look(-1, "card0");
+        guest_begin(&guest, "one");
+        guest_run(&guest);
+        (void) snprintf(pair.host, sizeof(pair.host), "plug");
+        (void) snprintf(pair.guest, sizeof(pair.guest), "plugged");
+        add_addresses(&pair, "10.81.0.7/24", "fd00:81::7/64", "10.81.0.1", "fd00:81::1");
+        if (net_link_attach(&pair, "one", guest.pid, &failure) < 0)
+                fail_msg("%s", failure.text);
+        assert_int_equal(guest_do(&guest, 'c', "10.81.0.1"), 0);
+        assert_int_equal(net_link_attach(&stacked, "one", guest.pid, &failure), 0);
+        assert_true(look(guest.netns_fd, "mv0").index > 0);
+        assert_int_equal(net_link_detach(&stacked, "one", guest.pid, &failure), 0);
+        assert_int_equal(look(guest.netns_fd, "mv0").index, 0);
+        assert_int_equal(net_link_attach(&card, "one", guest.pid, &failure), 0);
+        assert_true(look(guest.netns_fd, "inner").index > 0);
+        assert_int_equal(net_link_detach(&card, "one", guest.pid, &failure), 0);
+        assert_as_before(before.mac);
+        assert_int_equal(net_link_detach(&pair, "another", guest.pid, &failure), -ENODEV);
+        failure.error = 0;
+        assert_int_equal(net_link_detach(&pair, "one", guest.pid, &failure), 0);
+        assert_false(is_there("plug"));
+        assert_int_equal(net_link_detach(&card, "one", guest.pid, &failure), -ENODEV);
+        failure.error = 0;
+        assert_int_equal(net_link_attach(&pair, "one", getpid(), &failure), -EOPNOTSUPP);
+        guest_end(&guest);
+        remove_host_link("card0");
+        assert_int_equal(rmdir("/run/stead/network/moved"), 0);
+}
+
 static void namespaces_by_path(void **state)
 {
         static const struct {
@@ -749,6 +789,7 @@ int main(void)
                 cmocka_unit_test(interface_is_given_back),
                 cmocka_unit_test(interface_of_the_killed_comes_back),
                 cmocka_unit_test(interface_stays_after_a_failure),
+                cmocka_unit_test(links_come_and_go),
                 cmocka_unit_test(namespaces_by_path),
         };
 
