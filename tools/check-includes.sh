@@ -38,7 +38,7 @@ BEGIN {
         # Headers with owners: a pattern of the header, and one of the files that may include it.
         owner["netlink/"] = "^src/netsetup/"
         owner["nftables/"] = "^src/netsetup/"
-        owner["systemd/sd-"] = "^src/(shared/(host-scope[.]c|bus[.-].*)|machined/.*|machinectl/client[.]c)$"
+        owner["systemd/sd-"] = "^src/(netsetup/(keeper|names)-[^/]*[.][ch]|shared/(host-scope[.]c|bus[.-].*)|machined/.*|machinectl/client[.]c)$"
         owner["elogind/"] = owner["systemd/sd-"]
         owner["seccomp.h"] = "^src/nspawn/(seccomp-[^/]*[.]c|test-seccomp[.]c)$"
         owner["pthread.h"] = "^$"

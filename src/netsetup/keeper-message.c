@@ -58,6 +58,17 @@ static int add_addresses(struct strbuf *out, const struct keeper_request *q)
         return r;
 }
 
+static int add_others(struct strbuf *out, const struct keeper_request *q)
+{
+        char text[NET_LINK_MAX_ADDRESSES * NET_ADDRESS_TEXT_SIZE] = "", one[NET_ADDRESS_TEXT_SIZE];
+        size_t n = 0;
+
+        for (size_t i = 0; i < q->n_others; i++)
+                n += (size_t) snprintf(text + n, sizeof(text) - n, "%s%s", i > 0 ? " " : "",
+                                       net_address_prefix_text(&q->others[i], one));
+        return add_text(out, "OTHERS", text);
+}
+
 static int add_ports(struct strbuf *out, const struct net_port *ports, size_t n)
 {
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
@@ -91,6 +102,8 @@ int keeper_request_print(const struct keeper_request *q, struct strbuf *out)
         if (r >= 0)
                 r = add_addresses(out, q);
         if (r >= 0)
+                r = add_others(out, q);
+        if (r >= 0)
                 r = add_text(out, "ISOLATE", q->isolate ? "yes" : "");
         if (r >= 0)
                 r = add_ports(out, q->ports, q->n_ports);
@@ -105,14 +118,23 @@ static const struct net_link *first_veth(const struct net_plan *plan)
         return NULL;
 }
 
-/* The first address of @family that the guest's end gets; that of the lease if it gets none. */
-static struct net_address address_of(const struct net_link *link, const struct net_address *lease,
-                                     int family)
+/* The first one of each family is the machine's name, so to speak; without any it is the lease. */
+static void set_addresses(struct keeper_request *q, const struct net_link *link,
+                          const struct net_lease *lease)
 {
-        for (size_t i = 0; i < link->n_addresses; i++)
-                if (link->addresses[i].family == family)
-                        return link->addresses[i];
-        return *lease;
+        for (size_t i = 0; i < link->n_addresses; i++) {
+                const struct net_address *a = &link->addresses[i];
+                struct net_address *first = a->family == AF_INET ? &q->address4 : &q->address6;
+
+                if (!first->family)
+                        *first = *a;
+                else
+                        q->others[q->n_others++] = *a;
+        }
+        if (!q->address4.family)
+                q->address4 = lease->address4;
+        if (!q->address6.family)
+                q->address6 = lease->address6;
 }
 
 int keeper_request_print_plan(const struct net_plan *plan, struct strbuf *out)
@@ -135,8 +157,7 @@ int keeper_request_print_plan(const struct net_plan *plan, struct strbuf *out)
                         memcpy(q.bridge, link->master, sizeof(q.bridge));
                 q.has_mac = link->has_macs;
                 memcpy(q.mac, link->guest_mac, sizeof(q.mac));
-                q.address4 = address_of(link, &lease->address4, AF_INET);
-                q.address6 = address_of(link, &lease->address6, AF_INET6);
+                set_addresses(&q, link, lease);
         }
         return keeper_request_print(&q, out);
 }
@@ -178,6 +199,25 @@ static int parse_address(const struct env_file *file, const char *key, struct ne
         if (net_address_parse(value, &a) < 0 || a.family != family)
                 return -EINVAL;
         *ret = a;
+        return 0;
+}
+
+static int parse_others(const struct env_file *file, struct keeper_request *ret)
+{
+        const char *value = env_file_get(file, "OTHERS");
+        char *text CLEANUP_FREE = value ? strdup(value) : NULL;
+
+        if (!value)
+                return 0;
+        if (!text)
+                return -ENOMEM;
+        for (char *rest = text, *word; (word = strsep(&rest, " "));) {
+                if (ret->n_others == ARRAY_SIZE(ret->others))
+                        return -E2BIG;
+                if (net_address_parse(word, &ret->others[ret->n_others]) < 0)
+                        return -EINVAL;
+                ret->n_others++;
+        }
         return 0;
 }
 
@@ -277,6 +317,8 @@ static int parse_file(const struct env_file *file, struct keeper_request *q)
                 r = parse_address(file, "GATEWAY4", &q->subnet.gateway4);
         if (r >= 0)
                 r = parse_address(file, "GATEWAY6", &q->subnet.gateway6);
+        if (r >= 0)
+                r = parse_others(file, q);
         if (r >= 0)
                 r = parse_isolate(file, q);
         if (r >= 0)

@@ -19,7 +19,7 @@
  *
  *      MACHINE=web NETWORK=host LINK=ve-web BRIDGE= MAC=02:00:00:aa:bb:cc
  *      ADDRESS4=10.0.0.2/18 ADDRESS6=fd00::2/128 PREFIX4= PREFIX6= GATEWAY4= GATEWAY6=
- *      ISOLATE=yes PORTS="tcp:8080:80 udp:53:53"
+ *      OTHERS="10.0.0.77/18 …" ISOLATE=yes PORTS="tcp:8080:80 udp:53:53"
  *
  * What a machine does not have is left out.
  */
@@ -41,6 +41,8 @@ struct keeper_request {
         bool has_mac;
         uint8_t mac[MAC_SIZE]; /* the guest's */
         struct net_address address4, address6;
+        struct net_address others[NET_LINK_MAX_ADDRESSES]; /* more of the guest's */
+        size_t n_others;
         struct net_subnet subnet;
         bool isolate;
         struct net_port *ports;

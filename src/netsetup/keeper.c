@@ -19,6 +19,7 @@
 #include "basic/path.h"
 #include "basic/process.h"
 #include "netsetup/keeper-message.h"
+#include "netsetup/keeper-sweep.h"
 
 /* The side of the supervisors. Who finds nobody at the socket makes it and starts the keeper with it, so
  * that whoever connects from then on is served, however long the keeper takes to begin. */
@@ -336,4 +337,27 @@ void keeper_leave(struct keeper_member *member)
 {
         member->fd = fd_close(member->fd);
         *member = (struct keeper_member) KEEPER_MEMBER_NULL;
+}
+
+int keeper_sweep(struct failure *failure)
+{
+        struct lock_file lock CLEANUP_LOCK_FILE = LOCK_FILE_NULL;
+        int fd CLEANUP_FD = -1, r;
+
+        if (access(NETWORK_RUN_FOLDER, F_OK) < 0)
+                return 0;
+        r = lock_file_acquire(KEEPER_LOCK, LOCK_EXCLUSIVE, &lock, NULL);
+        if (r == -EBUSY || r == -ENOENT) /* somebody starts one, or ends */
+                return 0;
+        if (r < 0)
+                return failure_set(failure, r, "Cannot lock '%s': %s.", KEEPER_LOCK, error_text(r));
+        fd = connect_keeper();
+        if (fd >= 0)
+                return 0;
+        r = keeper_clear(failure);
+        if (unlink(KEEPER_SOCKET) == 0 && r >= 0)
+                r++;
+        lock_file_release(&lock);
+        (void) rmdir(NETWORK_RUN_FOLDER);
+        return r;
 }

@@ -14,7 +14,8 @@
  * Below NETWORK_RUN_FOLDER, all of it root's:
  *      keeper, keeper.lock     its socket (SOCK_SEQPACKET), and the lock for starting and ending it
  *      machines/NAME           what each machine has, in the form of keeper-message.h
- *      networks/NETWORK/       a network that has members: dnsmasq.conf, hosts/NAME, dhcp/NAME, subnet
+ *      hosts/NAME              the names of each machine, as dnsmasq reads them
+ *      networks/NETWORK/       a network that has members: dnsmasq.conf, dhcp/NAME, subnet
  *      sysctls                 those that were changed, with their values before
  */
 
@@ -22,6 +23,7 @@
 #define KEEPER_SOCKET NETWORK_RUN_FOLDER "/keeper"
 #define KEEPER_LOCK NETWORK_RUN_FOLDER "/keeper.lock"
 #define NETWORK_RUN_MACHINES NETWORK_RUN_FOLDER "/machines"
+#define NETWORK_RUN_HOSTS NETWORK_RUN_FOLDER "/hosts"
 #define NETWORK_RUN_NETWORKS NETWORK_RUN_FOLDER "/networks"
 
 /* What the keeper's routes to nowhere are marked with (rtm_protocol), and their metric: that of any

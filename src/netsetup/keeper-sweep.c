@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "netsetup/keeper-sweep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "basic/env-file.h"
+#include "basic/fd.h"
+#include "basic/io.h"
+#include "basic/log.h"
+#include "basic/path.h"
+#include "basic/remove-tree.h"
+#include "basic/strv.h"
+#include "netsetup/forwarding.h"
+#include "netsetup/keeper.h"
+#include "netsetup/link.h"
+#include "netsetup/nl.h"
+
+/* ---- routes ------------------------------------------------------------------------------ */
+
+static int change_route(const struct net_address *prefix, int type, int flags, int tolerated,
+                        const char *step, struct failure *failure)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        const struct rtmsg header = { .rtm_family = (unsigned char) prefix->family,
+                                      .rtm_dst_len = (unsigned char) prefix->prefix,
+                                      .rtm_table = RT_TABLE_MAIN,
+                                      .rtm_protocol = NETWORK_ROUTE_PROTOCOL,
+                                      .rtm_scope = RT_SCOPE_UNIVERSE,
+                                      .rtm_type = RTN_UNREACHABLE };
+        char text[NET_ADDRESS_TEXT_SIZE];
+        int r = netlink_open(&nl, failure);
+
+        if (r < 0)
+                return r;
+        netlink_request(&nl, type, flags, &header, sizeof(header), step,
+                        net_address_prefix_text(prefix, text));
+        netlink_put(&nl, RTA_DST, &prefix->in6,
+                    prefix->family == AF_INET ? sizeof(prefix->in4) : sizeof(prefix->in6));
+        netlink_put_u32(&nl, RTA_PRIORITY, NETWORK_ROUTE_METRIC);
+        netlink_tolerate(&nl, tolerated);
+        return netlink_commit(&nl, failure);
+}
+
+int keeper_route_add(const struct net_address *prefix, struct failure *failure)
+{
+        return change_route(prefix, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, -EEXIST,
+                            "keep at home what goes to", failure);
+}
+
+int keeper_route_remove(const struct net_address *prefix, struct failure *failure)
+{
+        return change_route(prefix, RTM_DELROUTE, 0, -ESRCH, "remove the unreachable route to",
+                            failure);
+}
+
+/* The routes of one network's folder. Returns how many were told. */
+static int remove_routes_of(int networks_fd, const char *name, struct failure *failure)
+{
+        struct env_file file CLEANUP_ENV_FILE = { .text = NULL };
+        char *path CLEANUP_FREE = path_join(name, "subnet"), *text CLEANUP_FREE = NULL;
+        static const char *const keys[] = { "PREFIX4", "PREFIX6" };
+        size_t size = 0;
+        int n = 0;
+
+        if (!path || read_file_at(networks_fd, path, 4096, &text, &size) < 0 ||
+            env_file_parse(text, size, &file) < 0)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                const char *value = env_file_get(&file, keys[i]);
+                struct net_address prefix;
+
+                if (value && net_address_parse(value, &prefix) >= 0 &&
+                    keeper_route_remove(&prefix, failure) >= 0)
+                        n++;
+        }
+        return n;
+}
+
+static int remove_routes(struct failure *failure)
+{
+        DIR *d = opendir(NETWORK_RUN_NETWORKS);
+        int n = 0;
+
+        if (!d)
+                return 0;
+        for (const struct dirent *e = readdir(d); e; e = readdir(d))
+                if (e->d_name[0] != '.')
+                        n += remove_routes_of(dirfd(d), e->d_name, failure);
+        (void) closedir(d);
+        return n;
+}
+
+/* ---- bridges ----------------------------------------------------------------------------- */
+
+bool keeper_sweep_zones(char ***zones)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        struct failure unheard = { .error = 0 };
+        char **left CLEANUP_STRV = NULL;
+
+        if (netlink_open(&nl, &unheard) < 0)
+                return true;
+        (void) zone_sweep(&nl);
+        STRV_FOREACH(zone, *zones)
+        if (if_nametoindex(*zone) > 0 && strv_add(&left, *zone) < 0)
+                return true;
+        (void) strv_free(*zones);
+        *zones = TAKE_PTR(left);
+        return *zones == NULL;
+}
+
+/* ---- files ------------------------------------------------------------------------------- */
+
+int keeper_remove_files(void)
+{
+        static const char *const folders[] = { "machines", "hosts", "networks" };
+        int fd CLEANUP_FD =
+                open(NETWORK_RUN_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int n = 0;
+
+        if (fd < 0)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (faccessat(fd, folders[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    remove_tree(fd, folders[i]) >= 0)
+                        n++;
+        return n;
+}
+
+int keeper_clear(struct failure *failure)
+{
+        int fd CLEANUP_FD =
+                open(NETWORK_RUN_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int n, r;
+
+        if (fd < 0)
+                return errno == ENOENT ? 0
+                                       : failure_set(failure, -errno, "Cannot open '%s': %s.",
+                                                     NETWORK_RUN_FOLDER, error_text(-errno));
+        n = remove_routes(failure);
+        r = forwarding_put_back(fd, failure);
+        n += MAX_OF(r, 0) + keeper_remove_files();
+        return failure->error < 0 ? failure->error : n;
+}
