@@ -40,7 +40,7 @@ static enum port_action to_proxy(struct port_health *h, uint64_t now_ms, uint64_
         h->confirmed = 0;
         h->since_ms = now_ms;
         h->next_ms = now_ms + h->try_after_ms;
-        h->try_after_ms = MIN_OF(h->try_after_ms * 2, (uint64_t) PORT_HEALTH_LAST_TRY_MS);
+        h->try_after_ms = MIN_OF(h->try_after_ms * 2, PORT_HEALTH_LAST_TRY_MS);
         return PORT_ACTION_TO_PROXY;
 }
 

@@ -21,7 +21,7 @@
 #include "basic/fd.h"
 #include "netsetup/port-proxy-loop.h"
 
-#define PIPE_BYTES (256 * 1024)
+#define PIPE_BYTES ((size_t) 256 * 1024)
 #define FREE_PIPES 16
 #define ROUNDS_EACH_TURN 8
 #define ACCEPTS_EACH_TURN 32
@@ -33,7 +33,7 @@
 #define CONNECT_TRIES 2
 /* When there are as many connections as there may be, one without traffic for so long makes place.
  * */
-#define IDLE_MS (60 * 1000)
+#define IDLE_MS UINT64_C(60000)
 
 struct stream {
         int pipe_out, pipe_in; /* read and write end; -1 while nothing is in it */
@@ -83,7 +83,7 @@ static int pipe_take(struct tcp_table *table, struct stream *stream)
         if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
         /* A user's pipes have a limit; a small one works, too. */
-        (void) fcntl(pipe_fds[1], F_SETPIPE_SZ, PIPE_BYTES);
+        (void) fcntl(pipe_fds[1], F_SETPIPE_SZ, (int) PIPE_BYTES);
         stream->pipe_out = pipe_fds[0];
         stream->pipe_in = pipe_fds[1];
         return 0;

@@ -18,9 +18,9 @@
 #define DATAGRAMS_EACH_TURN 32
 #define DATAGRAM_SIZE 65536
 /* As the kernel forgets an address translation (nf_conntrack_udp_timeout_stream). */
-#define SESSION_MS (120 * 1000)
+#define SESSION_MS UINT64_C(120000)
 /* How often old sessions are looked for. */
-#define EXPIRE_MS (10 * 1000)
+#define EXPIRE_MS 10000
 
 /* What makes a session; compared as bytes, so all of it is set. */
 struct session_key {

@@ -16,9 +16,9 @@
 
 /* A proxy that dies is started again after this, and each time later. */
 #define RESTART_MS 100
-#define LAST_RESTART_MS (10 * 1000)
+#define LAST_RESTART_MS UINT64_C(10000)
 /* One that ran for so long was fine. */
-#define FINE_MS (60 * 1000)
+#define FINE_MS UINT64_C(60000)
 /* Each port costs some requests to count; a range of a thousand is looked at less often. */
 #define LOOK_MS_EACH_PORT 2
 /* Where counting or switching failed. */
@@ -113,8 +113,7 @@ static void proxy_restart_later(struct machine *machine)
         if (now - machine->started_ms >= FINE_MS)
                 machine->restart_after_ms = RESTART_MS;
         machine->restart_ms = now + machine->restart_after_ms;
-        machine->restart_after_ms =
-                MIN_OF(machine->restart_after_ms * 2, (uint64_t) LAST_RESTART_MS);
+        machine->restart_after_ms = MIN_OF(machine->restart_after_ms * 2, LAST_RESTART_MS);
 }
 
 static void proxy_restart(struct machine *machine)

@@ -1,9 +1,13 @@
 """Published ports: the proxy by itself, and machines that publish ports."""
 
 import contextlib
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +15,7 @@ import harness
 import network
 
 GUEST4, GUEST6, NEAR4, NEAR6 = "10.77.0.2", "fd77::2", "10.77.0.1", "fd77::1"
+SECONDS = 3
 
 
 @pytest.fixture
@@ -24,17 +29,26 @@ def host():
 class Guest:
     """A namespace with a link to the host, that answers as the outside does: echo at 7, who at 80."""
 
-    def __init__(self, host):
+    def __init__(self, host, number=0):
+        self.host, self.near, far = host, f"near{number}", f"far{number}"
         self.inside = network.Namespaces("unshare", "--net", sys.executable, "-I",
                                          str(network.HERE / "outside.py"), str(os.getpid()))
-        host.run("sh", "-ec", f"ip link add near0 type veth peer name far0 netns {self.inside.pid}; "
-                 "echo 0 >/proc/sys/net/ipv6/conf/near0/accept_dad; ip link set near0 up; "
-                 f"ip addr add {NEAR4}/24 dev near0; ip addr add {NEAR6}/64 dev near0 nodad")
-        network.check(["sh", "-ec", "echo 0 >/proc/sys/net/ipv6/conf/far0/accept_dad; "
-                       "ip link set lo up; ip link set far0 up; "
-                       f"ip addr add {GUEST4}/24 dev far0; ip addr add {GUEST6}/64 dev far0 nodad; "
-                       f"ip route add default via {NEAR4}; ip route add default via {NEAR6}"],
+        near4, near6, guest4, guest6 = (text.replace("77", str(77 + number)) for text in (NEAR4, NEAR6, GUEST4, GUEST6))
+        host.run("sh", "-ec", f"ip link add {self.near} type veth peer name {far} netns {self.inside.pid}; "
+                 f"echo 0 >/proc/sys/net/ipv6/conf/{self.near}/accept_dad; ip link set {self.near} up; "
+                 f"ip addr add {near4}/24 dev {self.near}; ip addr add {near6}/64 dev {self.near} nodad")
+        network.check(["sh", "-ec", f"echo 0 >/proc/sys/net/ipv6/conf/{far}/accept_dad; "
+                       f"ip link set lo up; ip link set {far} up; "
+                       f"ip addr add {guest4}/24 dev {far}; ip addr add {guest6}/64 dev {far} nodad; "
+                       f"ip route add default via {near4}; ip route add default via {near6}"],
                       preexec_fn=self.inside.enter)
+
+    def end(self):
+        self.inside.end()
+        self.host.run("sh", "-c", f"ip link del {self.near}; while ip link show {self.near}; do sleep 0.05; done")
+
+    def ask(self, *words, **options):
+        return self.host.ask(*words, where=self.inside, **options)
 
     def run(self, *command):
         return network.check(command, preexec_fn=self.inside.enter)
@@ -78,8 +92,14 @@ def proxy_of(host, *arguments, **options):
 def guest(host):
     made = Guest(host)
     yield made
-    made.inside.end()
-    host.run("sh", "-c", "ip link del near0; while ip link show near0; do sleep 0.05; done")
+    made.end()
+
+
+@pytest.fixture
+def sibling(host):
+    made = Guest(host, 1)
+    yield made
+    made.end()
 
 
 PORTS = ("tcp:8080:80", "tcp:7007:7", "udp:7007:7")
@@ -247,44 +267,128 @@ def service_of(host, *arguments, **options):
         service.process.communicate()
 
 
-def origins(host):
-    """What asks, and which address."""
-    return [(host.ask, "127.0.0.1"), (host.ask, "::1"), (host.ask, host.UPLINK4), (host.ask, host.UPLINK6),
-            (host.ask_outside, host.UPLINK4), (host.ask_outside, host.UPLINK6)]
-
-
 def datagram(ask, address, port):
     """A client that asks again, as those of UDP do."""
-    for _ in range(5):
+    end = time.monotonic() + harness.patient(SECONDS)
+    while time.monotonic() < end:
         with contextlib.suppress(AssertionError):
-            return ask("udp", address, port, "abc", timeout=0.5)
+            return ask("udp", address, port, "abc", timeout=0.4)
     raise AssertionError(f"no datagram came back from {address}")
 
 
-def ask_all(places, port=7007):
-    for ask, address in places:
-        assert ask("tcp", address, port, "abc") == "abc", address
-        assert datagram(ask, address, port) == "abc", address
+def ask_all(host, *guests, port=7007):
+    """The table: everybody who may ask, and each address that he may ask for. Prints the slowest."""
+    rows = [("the host", host.ask, address) for address in ("127.0.0.1", "::1", host.UPLINK4, host.UPLINK6)]
+    rows += [("the outside", host.ask_outside, address) for address in (host.UPLINK4, host.UPLINK6)]
+    rows += [(f"guest {n}", guest.ask, address) for n, guest in enumerate(guests)
+             for address in (host.UPLINK4, host.UPLINK6)]
+    slowest = (0, "")
+    for who, ask, address in rows:
+        for protocol in ("tcp", "udp"):
+            begin = time.monotonic()
+            what = f"{protocol} from {who} to {address}"
+            if protocol == "tcp":
+                assert ask("tcp", address, port, "abc", timeout=SECONDS) == "abc", what
+            else:
+                assert datagram(ask, address, port) == "abc", what
+            took = time.monotonic() - begin
+            assert took < harness.patient(SECONDS), f"{what} took {took:.1f} s"
+            slowest = max(slowest, (took, what))
+    return f"{len(rows) * 2} ways, the slowest {slowest[1]}: {slowest[0]:.2f} s"
+
+
+def drop(host, by):
+    for line in DROPS[by]:
+        host.run("sh", "-c", line)
+
+
+def stop_dropping(host, by):
+    for line in GOES[by]:
+        host.run("sh", "-c", line)
 
 
 @pytest.mark.parametrize("by", DROPS)
-def test_another_firewall_drops(host, guest, by):
+def test_another_firewall_drops(host, guest, sibling, by):
+    """The kernel's way, then the proxy, then the kernel's way again; nobody waits for long."""
     with service_of(host, "web", "near0", MAC, GUEST4, GUEST6, *PORTS) as service:
-        ask_all(origins(host))
+        print("as it is:", ask_all(host, guest, sibling))
         assert host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4, "the kernel's way shows the client"
-        for line in DROPS[by]:
-            host.run("sh", "-c", line)
-        ask_all(origins(host))
+        drop(host, by)
+        print("dropped:", ask_all(host, guest, sibling))
         assert host.ask_outside("who", host.UPLINK4, 8080) == NEAR4
-        # When rules change, the kernel gets another chance.
-        for line in GOES[by]:
-            host.run("sh", "-c", line)
+        stop_dropping(host, by)
         harness.wait_until(lambda: host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4, 10, "the kernel's way")
         host.run("nft", "flush", "ruleset")
-        ask_all(origins(host))
+        print("flushed:", ask_all(host, guest, sibling))
         assert host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4
-        for name in ("iptables", "ip6tables"):
-            host.run("sh", "-c", f"{name}-save | grep -q . && {name} -P FORWARD ACCEPT; nft flush ruleset")
     assert "because another firewall of the host drops" in service.messages
-    host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding; "
-             f"ip route replace default via {host.NEXT6} dev up0")
+    forget_iptables(host)
+
+
+def forget_iptables(host):
+    """What iptables leaves in nft's tables when its policies are as before."""
+    host.run("sh", "-c", "nft flush ruleset; echo 0 >/proc/sys/net/ipv4/ip_forward; "
+             f"echo 0 >/proc/sys/net/ipv6/conf/all/forwarding; ip route replace default via {host.NEXT6} dev up0")
+
+
+def test_a_proxy_that_dies(host, guest):
+    with service_of(host, "web", "near0", MAC, GUEST4, GUEST6, *PORTS):
+        (first, _), = host.processes("port-proxy")
+        os.kill(first, signal.SIGKILL)
+        harness.wait_until(lambda: [p for p, _ in host.processes("port-proxy") if p != first], 5, "another proxy")
+        harness.wait_until(lambda: not_refused(host), 5, "its ports")
+        ask_all(host, guest)
+    harness.wait_until(lambda: not host.processes("port-proxy"), 5, "the end of the proxy")
+    forget_iptables(host)
+
+
+def not_refused(host):
+    with contextlib.suppress(AssertionError):
+        return host.ask("tcp", "127.0.0.1", 7007)
+    return None
+
+
+def test_addresses_of_others(host, guest, sibling):
+    """A machine whose address somebody else gives, with a link of the host's and without."""
+    for link in ("near0", "-"):
+        with guest.handle() as handle, service_of(host, "web", link, MAC, "-", "-", *PORTS, stdin=handle):
+            ask_all(host, guest, sibling)
+            drop(host, "nft")
+            ask_all(host, guest, sibling)
+            stop_dropping(host, "nft")
+    forget_iptables(host)
+
+
+# Speed -----------------------------------------------------------------------------------------
+
+def speed(host, address, port):
+    """Gigabits in a second, from the outside."""
+    text = host.run_outside("iperf3", "-J", "-t", "1", "-c", address, "-p", str(port))
+    return json.loads(text)["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("iperf3"), reason="iperf3 is not installed")
+def test_throughput(host, guest):
+    """The kernel's way beside the way without any redirection; the best of several in turns, for others
+    use the processors, too."""
+    server = subprocess.Popen(["iperf3", "-s", "-p", "5201"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              preexec_fn=guest.inside.enter)
+    network.check(["ip", "route", "add", f"{GUEST4}/32", "via", host.UPLINK4], preexec_fn=host.outside.enter)
+    best = {"plain": 0, "kernel": 0, "proxy": 0}
+    try:
+        with service_of(host, "web", "near0", MAC, GUEST4, GUEST6, "tcp:5202:5201"), \
+                proxy_of(host, *TARGETS, "tcp:5203:5201"):
+            for number in range(12):
+                best["plain"] = max(best["plain"], speed(host, GUEST4, 5201))
+                best["kernel"] = max(best["kernel"], speed(host, host.UPLINK4, 5202))
+                if number < 3:
+                    best["proxy"] = max(best["proxy"], speed(host, host.UPLINK4, 5203))
+                elif best["kernel"] > 0.95 * best["plain"]:
+                    break
+    finally:
+        server.kill()
+        server.wait()
+    print("Gbit/s:", ", ".join(f"{name} {value:.1f}" for name, value in best.items()))
+    assert best["kernel"] > 0.95 * best["plain"]
+    forget_iptables(host)
