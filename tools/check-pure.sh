@@ -10,7 +10,7 @@
 # more than that; 77: there is nothing built to look at.
 set -eu
 
-pure='keeper-message names-config net-plan net-print port-health bind-user-record ifname net-config pool plan mount-plan rootfs-plan plan-print config config-network settings-file seccomp-groups families tint unescape names siphash strbuf strv failure'
+pure='keeper-message names-config net-plan net-print port-health bind-user-record ifname net-config pool net-manager plan mount-plan rootfs-plan plan-print config config-network settings-file seccomp-groups families tint unescape names siphash strbuf strv failure'
 
 # What the C library may be asked for. All of it works on memory that it is given, or allocates.
 allowed='
@@ -21,7 +21,7 @@ strsep strdup strndup stpncpy strncpy
 snprintf vsnprintf asprintf vasprintf sscanf
 qsort bsearch
 libc_current_sigrtmin libc_current_sigrtmax sigabbrev_np strerrordesc_np
-inet_pton inet_ntop
+inet_pton inet_ntop fnmatch
 errno_location assert_fail gnu_dev_major gnu_dev_minor gnu_dev_makedev
 '
 

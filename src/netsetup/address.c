@@ -21,8 +21,8 @@
 
 /* ---- configuration ----------------------------------------------------------------------- */
 
-static int read_pools(const struct id128 *host_id, bool quiet, struct net_pools *ret,
-                      struct failure *failure)
+int net_pools_read(const struct id128 *host_id, bool quiet, struct net_pools *ret,
+                   struct failure *failure)
 {
         char *text CLEANUP_FREE = NULL;
         char **warnings CLEANUP_STRV = NULL;
@@ -38,11 +38,6 @@ static int read_pools(const struct id128 *host_id, bool quiet, struct net_pools 
                 STRV_FOREACH(warning, warnings)
         log_warning("%s", *warning);
         return r;
-}
-
-int net_pools_read(const struct id128 *host_id, struct net_pools *ret, struct failure *failure)
-{
-        return read_pools(host_id, false, ret, failure);
 }
 
 /* ---- the subnet -------------------------------------------------------------------------- */
@@ -65,14 +60,19 @@ bool net_subnet_read(const char *network, struct net_subnet *ret)
         return true;
 }
 
-/* What a subnet of the network must not collide with. */
-static int read_busy(const char *network, struct net_busy *busy, struct failure *failure)
+static int read_host(struct net_busy *busy, struct failure *failure)
 {
         int r = host_routes_read(busy);
 
-        if (r < 0)
-                return failure_set(failure, r, "Cannot read the host's routes: %s.", error_text(r));
-        r = subnet_file_read_others(NETWORK_STATE_FOLDER, network, busy);
+        return r < 0 ? failure_set(failure, r, "Cannot read the host's routes: %s.", error_text(r))
+                     : 0;
+}
+
+/* Other networks have to be known only to choose: none has taken what this one had. */
+static int read_others(const char *network, struct net_busy *busy, struct failure *failure)
+{
+        int r = subnet_file_read_others(NETWORK_STATE_FOLDER, network, busy);
+
         if (r >= 0)
                 r = subnet_file_read_others(NETWORK_SPARE_FOLDER, network, busy);
         return r < 0 ? failure_set(failure, r, "Cannot read the subnets in '%s': %s.",
@@ -143,7 +143,9 @@ static int settle_locked(const struct net_lease_request *q, const struct net_poo
 
         if (r < 0)
                 return r;
-        r = read_busy(q->network, &busy, failure);
+        r = read_host(&busy, failure);
+        if (r >= 0)
+                r = read_others(q->network, &busy, failure);
         if (r < 0)
                 return r;
         if (was_there && can_keep(pools, q->network, &busy, &old)) {
@@ -181,13 +183,15 @@ static int find_subnet(const struct net_lease_request *q, struct net_subnet *ret
 
         if (is_there && !q->network_is_new)
                 return 0;
-        r = read_pools(q->host_id, q->dry_run, &pools, failure);
+        r = net_pools_read(q->host_id, q->dry_run, &pools, failure);
         if (r >= 0)
-                r = read_busy(q->network, &busy, failure);
+                r = read_host(&busy, failure);
         if (r < 0 || (is_there && can_keep(&pools, q->network, &busy, ret)))
                 return r;
-        return q->dry_run ? choose_subnet(q, &pools, &busy, ret, failure)
-                          : settle(q, &pools, ret, failure);
+        if (!q->dry_run)
+                return settle(q, &pools, ret, failure);
+        r = read_others(q->network, &busy, failure);
+        return r < 0 ? r : choose_subnet(q, &pools, &busy, ret, failure);
 }
 
 /* ---- the address ------------------------------------------------------------------------- */

@@ -56,5 +56,7 @@ void net_lease_forget(const char *network, const char *machine);
 /* The subnet that the network has had last. Returns whether there is one. */
 bool net_subnet_read(const char *network, struct net_subnet *ret);
 
-/* The host's configuration, or the defaults if there is none. What is wrong in it is warned about. */
-int net_pools_read(const struct id128 *host_id, struct net_pools *ret, struct failure *failure);
+/* The host's configuration, or the defaults if there is none. What is wrong in it is warned about, unless
+ * @quiet. */
+int net_pools_read(const struct id128 *host_id, bool quiet, struct net_pools *ret,
+                   struct failure *failure);

@@ -5,6 +5,9 @@ src_netsetup_libnetsetup_a_SOURCES += \
 	%D%/lease.c %D%/lease.h \
 	%D%/lease-reclaim.c \
 	%D%/lease-store.c %D%/lease-store.h \
+	%D%/net-facts.c %D%/net-facts.h \
+	%D%/net-manager.c %D%/net-manager.h \
+	%D%/net-manager-read.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/subnet-file.c %D%/subnet-file.h
 

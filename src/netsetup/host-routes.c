@@ -14,6 +14,12 @@
 #define ANSWER_SIZE 32768 /* what the kernel fills at most in one part of a dump */
 #define ANSWER_TIMEOUT_MS 5000
 
+/* Routes of one link come together; its name is asked for once. */
+struct known_link {
+        int index;
+        bool is_ours;
+};
+
 struct request {
         struct nlmsghdr head;
         union {
@@ -201,7 +207,8 @@ static bool is_near_type(const struct entry *e)
 }
 
 /* Adds what one message says. Returns 0, or -ENOMEM. */
-static int add_entry(int fd, const struct nlmsghdr *head, struct net_busy *busy)
+static int add_entry(int fd, const struct nlmsghdr *head, struct known_link *known,
+                     struct net_busy *busy)
 {
         struct net_address prefix;
         struct entry e;
@@ -211,7 +218,11 @@ static int add_entry(int fd, const struct nlmsghdr *head, struct net_busy *busy)
                     : head->nlmsg_type != RTM_NEWADDR || !parse_address(head, &e))
                 return 0;
         if ((e.family != AF_INET && e.family != AF_INET6) || !e.destination ||
-            !is_busy_type(e.type) || is_link_of_ours(fd, e.link))
+            !is_busy_type(e.type))
+                return 0;
+        if (known->index != e.link)
+                *known = (struct known_link){ e.link, is_link_of_ours(fd, e.link) };
+        if (known->is_ours)
                 return 0;
         prefix = entry_prefix(&e);
         prefix = net_address_network(&prefix);
@@ -222,6 +233,7 @@ static int add_entry(int fd, const struct nlmsghdr *head, struct net_busy *busy)
 static int read_dump(int fd, struct net_busy *busy)
 {
         char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+        struct known_link known = { .index = 0 };
 
         for (;;) {
                 ssize_t n = receive(fd, answer);
@@ -237,7 +249,7 @@ static int read_dump(int fd, struct net_busy *busy)
                                 return 0;
                         if (head->nlmsg_type == NLMSG_ERROR)
                                 return -EIO;
-                        r = add_entry(fd, head, busy);
+                        r = add_entry(fd, head, &known, busy);
                         if (r < 0)
                                 return r;
                 }

@@ -132,6 +132,12 @@ static int claim(struct store *s, uint32_t number)
         return 0;
 }
 
+/* There is software that takes an address that ends with 0 or 255 for none of a machine. */
+static bool is_offered(const struct lease_request *q, uint32_t number)
+{
+        return number_is_possible(q, number) && number % 256 != 0 && number % 256 != 255;
+}
+
 static uint32_t common_divisor(uint32_t a, uint32_t b)
 {
         while (b != 0) {
@@ -155,7 +161,7 @@ static int claim_any(struct store *s, uint32_t *ret)
                 step++;
         for (uint32_t i = 0; i < n; i++, place = (place + step) % n) {
                 uint32_t number = LEASE_FIRST_NUMBER + place;
-                int r = number_is_possible(s->request, number) ? claim(s, number) : 0;
+                int r = is_offered(s->request, number) ? claim(s, number) : 0;
 
                 if (r > 0)
                         *ret = number;
@@ -207,12 +213,12 @@ static int fail_full(const struct store *s)
         const struct lease_request *q = s->request;
 
         return failure_set(s->failure, -EADDRNOTAVAIL,
-                           "There is no address left for machine '%s' in the network '%s': all %u "
+                           "There is no address left for machine '%s' in the network '%s': all "
                            "are given to others that run or did so in the last %ld days. Let its "
                            "subnet be larger (network.conf), or remove those that are no more "
                            "from '%s/%s/" BY_NUMBER "'.",
-                           q->machine, q->network, q->count - LEASE_FIRST_NUMBER - 1,
-                           LEASE_REST_SECONDS / (24 * 3600L), s->path[s->home], q->network);
+                           q->machine, q->network, LEASE_REST_SECONDS / (24 * 3600L),
+                           s->path[s->home], q->network);
 }
 
 static int take_from_others(const struct lease_folders *folders,

@@ -12,7 +12,6 @@ src_netsetup_libnetsetup_a_SOURCES += \
 	%D%/net-attach.c %D%/net-guest.c %D%/net-run.c \
 	%D%/nl.c %D%/nl.h \
 	%D%/net-config.c %D%/net-config.h \
-	%D%/net-later.c \
 	%D%/net-namespace.c %D%/net-run.h \
 	%D%/net-plan.c %D%/net-plan.h %D%/net-print.c
 

@@ -3,7 +3,10 @@
 
 #include "netsetup/net-plan.h"
 
-/* Reads what the plan has to know; with @dry_run nothing is changed, not even a lease. */
+/*
+ * Reads what the plan has to know. With @dry_run nothing is changed, not even a lease, and it is not
+ * looked whether a network has to move to another subnet. What is not needed is not read.
+ */
 int net_facts_read(const struct net_config *config, const char *machine, bool dry_run,
                    struct net_facts *ret, struct failure *failure);
 
@@ -14,3 +17,12 @@ int net_facts_read(const struct net_config *config, const char *machine, bool dr
  * NET_MANAGER_NONE.
  */
 enum net_manager net_manager_of(const char *link);
+
+/* The program that gives names and addresses: that of the configuration (pool.h), or the first in root's usual
+ * path. -ENOENT: none is there, or it is switched off. */
+#define DNSMASQ_PATH_SIZE 4096
+int net_dnsmasq_find(const struct net_pools *pools, char ret[DNSMASQ_PATH_SIZE]);
+
+/* Whether $SYSTEMD_NET_NAMING_SCHEME (NULL: it is not set) is older than v245, which brought the shortened
+ * names. Pure. */
+bool naming_scheme_is_old(const char *scheme);
