@@ -13,3 +13,17 @@ firewall_libraries = src/netsetup/libfirewall.a src/netsetup/libnetsetup.a src/b
 noinst_PROGRAMS += src/netsetup/try-firewall
 src_netsetup_try_firewall_SOURCES = %D%/try-firewall.c
 src_netsetup_try_firewall_LDADD = $(firewall_libraries)
+
+if HAVE_CMOCKA
+firewall_tests = \
+	src/netsetup/test-firewall \
+	src/netsetup/test-firewall-root
+check_PROGRAMS += $(firewall_tests)
+TESTS += $(firewall_tests)
+src_netsetup_test_firewall_SOURCES = %D%/test-firewall.c
+src_netsetup_test_firewall_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_firewall_LDADD = $(firewall_libraries) $(CMOCKA_LIBS)
+src_netsetup_test_firewall_root_SOURCES = %D%/test-firewall-root.c
+src_netsetup_test_firewall_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_firewall_root_LDADD = $(firewall_libraries) $(CMOCKA_LIBS)
+endif
