@@ -53,3 +53,7 @@ static inline bool guest_ports_add(struct guest_ports *seen, const struct net_po
 enum firewall_counter { FIREWALL_REDIRECTED, FIREWALL_FORWARDED };
 int firewall_read_counters(const struct firewall_member *m, enum firewall_counter which,
                            uint64_t *ret);
+
+/* Makes the kernel forget the datagrams that it redirects to ports of @m (firewall-connections.c), as well as it
+ * goes: those that are not forgotten find out by themselves, when their sender pauses. */
+void firewall_forget_datagrams(const struct firewall_member *m);

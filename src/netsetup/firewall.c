@@ -293,6 +293,8 @@ int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         if (run(fw, text, why) < 0)
                 delete_each(fw, text);
+        if (e->by_kernel)
+                firewall_forget_datagrams(&e->m);
         set_owner_of_ports(fw, e, NULL);
         *place = e->next;
         entry_free(e);
@@ -317,6 +319,8 @@ int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, boo
                                    "in the firewall: %s.",
                                    by_kernel ? "begin" : "end", e->machine, why);
         e->by_kernel = by_kernel;
+        if (!by_kernel)
+                firewall_forget_datagrams(&e->m);
         return 0;
 }
 

@@ -3,6 +3,7 @@ noinst_LIBRARIES += src/netsetup/libfirewall.a
 src_netsetup_libfirewall_a_CFLAGS = $(AM_CFLAGS) $(NFT_CFLAGS) $(NL_CFLAGS)
 src_netsetup_libfirewall_a_SOURCES = \
 	%D%/firewall.c %D%/firewall.h %D%/firewall-parts.h \
+	%D%/firewall-connections.c \
 	%D%/firewall-count.c \
 	%D%/firewall-elements.c \
 	%D%/firewall-rules.c

@@ -451,6 +451,28 @@ def test_ports_are_counted_and_left_to_the_proxy(setting):
     assert setting.firewall.count(guest.link) == (1, 1)
 
 
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_client_that_goes_on_sending(setting, version):
+    """Datagrams from one port; the kernel would redirect them for ever."""
+    host, guest = setting.host, setting.guest("web", "udp:8007:7")
+    family, address = (socket.AF_INET, host.UPLINK4) if version == 4 else (socket.AF_INET6, host.UPLINK6)
+    with frames.inside(host.outside.pid):
+        client = socket.socket(family, socket.SOCK_DGRAM)
+    with frames.inside(host.inside.pid):
+        proxy = socket.socket(family, socket.SOCK_DGRAM)
+    with client, proxy:
+        proxy.bind((address, 8007))
+        for each in (client, proxy):
+            each.settimeout(3)
+        client.connect((address, 8007))
+        client.send(b"1")
+        assert client.recv(9) == b"1"
+        setting.firewall.do("ports", guest.link, "proxy")
+        client.send(b"2")
+        assert proxy.recv(9) == b"2"
+        client.close()
+
+
 def test_one_port_has_one_machine(setting):
     guest = setting.guest("web", *PORTS)
     other = setting.guest("other", add=False)
