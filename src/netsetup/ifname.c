@@ -76,8 +76,8 @@ void mac_make(enum mac_kind kind, const struct id128 *host_id, const char *name,
 
         assert(n <= 512);
         memcpy(input, host_id->bytes, sizeof(host_id->bytes));
-        memcpy(input + size, name, n);
-        size += n;
+        for (size_t i = 0; i < n; i++)
+                input[size++] = (uint8_t) name[i];
         /* The first one has no number, so that a name alone gives the address that it always had. */
         for (unsigned i = 0; index > 0 && i < sizeof(index); i++)
                 input[size++] = (uint8_t) (index >> (8 * i));

@@ -15,6 +15,10 @@
 #include "basic/io.h"
 #include "netsetup/link.h"
 
+/* What the kernel says where an administrator switched IPv6 off (net.ipv6.conf.*.disable_ipv6): the machine
+ * shall have what is left. */
+#define IPV6_IS_OFF (-EACCES)
+
 static size_t size_of(const struct net_address *a)
 {
         return a->family == AF_INET ? sizeof(a->in4) : sizeof(a->in6);
@@ -38,6 +42,8 @@ void address_add(struct netlink *nl, int index, const struct net_address *a)
 
         netlink_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &header, sizeof(header),
                         a->family == AF_INET ? "add an IPv4 address" : "add an IPv6 address", NULL);
+        if (a->family == AF_INET6)
+                netlink_tolerate(nl, IPV6_IS_OFF);
         put_address(nl, IFA_LOCAL, a);
         put_address(nl, IFA_ADDRESS, a);
         if (a->family == AF_INET6)
@@ -62,6 +68,8 @@ static void begin_route(struct netlink *nl, const struct net_address *a, unsigne
 
         netlink_request(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header), step,
                         NULL);
+        if (a->family == AF_INET6)
+                netlink_tolerate(nl, IPV6_IS_OFF);
 }
 
 void route_add_host(struct netlink *nl, int index, const struct net_address *to,
@@ -161,5 +169,6 @@ int host_end_ignore_routers(const char *name)
 
         (void) snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name);
         r = write_file_at(AT_FDCWD, path, "0");
-        return r == -ENOENT ? 0 : r;
+        /* No IPv6; or we are in somebody's container ourselves, where such things are not ours. */
+        return r == -ENOENT || r == -EROFS ? 0 : r;
 }

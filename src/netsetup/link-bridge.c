@@ -159,7 +159,7 @@ static bool remove_if_empty(struct netlink *nl, const struct netlink_link *bridg
 int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
 {
         struct lock_file lock CLEANUP_LOCK_FILE = LOCK_FILE_NULL;
-        struct netlink_link bridge;
+        struct netlink_link bridge = { .index = 0 };
         bool is_new = false;
         int r = take_zone_lock(&lock, work->failure);
 
@@ -167,7 +167,7 @@ int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
                 r = netlink_find(work->nl, 0, work->link->master, &bridge, work->failure);
         if (r >= 0 && bridge.index == 0) {
                 r = make_bridge(work, &bridge);
-                is_new = r >= 0;
+                is_new = r != -EEXIST;
         } else if (r >= 0 && !streq(bridge.kind, "bridge"))
                 r = failure_set(work->failure, -EEXIST,
                                 "'%s', the bridge of the zone, is an interface of another kind. "
@@ -176,7 +176,9 @@ int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
         if (r >= 0 && work->link->host_addresses && work->subnet)
                 r = set_up_bridge(work, &bridge);
         if (r < 0) {
-                if (is_new)
+                /* The answer may have been lost. */
+                if (is_new && netlink_find(work->nl, 0, work->link->master, &bridge, NULL) >= 0 &&
+                    bridge.index > 0)
                         (void) remove_if_empty(work->nl, &bridge, 0);
                 return r;
         }

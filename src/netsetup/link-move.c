@@ -58,8 +58,13 @@ static int take_altnames(struct nlmsghdr *message, void *userdata)
 
         if (!list)
                 return 0;
-        nla_for_each_nested(name, list, left) if (r >= 0 && nla_type(name) == IFLA_ALT_IFNAME) r =
-                strv_add(altnames, nla_get_string(name));
+        nla_for_each_nested(name, list, left)
+        {
+                if (nla_type(name) == IFLA_ALT_IFNAME)
+                        r = strv_add(altnames, nla_get_string(name));
+                if (r < 0)
+                        break;
+        }
         return r;
 }
 
@@ -385,6 +390,17 @@ static void restore(struct netlink *nl, const struct moved_record *record, int i
         (void) netlink_commit(nl, NULL);
 }
 
+/* It was never moved: whoever wrote the record was killed before that. */
+static bool is_as_before(struct netlink *nl, const struct moved_record *record)
+{
+        struct netlink_link found;
+
+        return netlink_find(nl, record->index, record->name, &found, NULL) >= 0 &&
+               streq(found.name, record->name) && streq(found.kind, record->kind) &&
+               found.mtu == record->mtu && streq(found.alias, record->alias) &&
+               record->up == !!(found.flags & IFF_UP);
+}
+
 /* 1: given back; 0: there is nothing to be given back; negative: later, maybe. */
 static int give_back(struct netlink *nl, const struct moved_record *record, int netns_fd)
 {
@@ -395,7 +411,7 @@ static int give_back(struct netlink *nl, const struct moved_record *record, int 
                 index = find_moved(nl, record, true);
         if (index < 0)
                 return index;
-        if (index > 0)
+        if (index > 0 && !is_as_before(nl, record))
                 restore(nl, record, index);
         /* One that is nowhere was removed by the container, or ended with a namespace inside of that. */
         moved_record_forget(record);
@@ -411,10 +427,11 @@ int moved_give_back(struct netlink *nl, const char *machine, const char *name, i
         if (moved_records_load(machine, &records, &n) < 0)
                 return 0;
         if (n > 0 && netns_fd < 0)
-                netns_fd = kept = moved_namespace_open(machine);
+                kept = moved_namespace_open(machine);
         for (size_t i = 0; i < n; i++) {
-                int r = !name || streq(records[i].name, name) ? give_back(nl, &records[i], netns_fd)
-                                                              : -EAGAIN;
+                int r = !name || streq(records[i].name, name)
+                                ? give_back(nl, &records[i], netns_fd < 0 ? kept : netns_fd)
+                                : -EAGAIN;
 
                 given += r > 0;
                 left += r < 0;

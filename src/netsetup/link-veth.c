@@ -108,6 +108,18 @@ static int make_room(const struct link_work *work, const struct netlink_link *fo
                            link->host, work->machine, found->name);
 }
 
+/* It is not known whether the kernel did what it was asked for: its answer was lost. */
+static void remove_half_made(const struct link_work *work)
+{
+        const struct net_link *link = work->link;
+        struct netlink_link found;
+
+        if (link->has_macs && netlink_find(work->nl, 0, link->host, &found, NULL) >= 0 &&
+            found.index > 0 && streq(found.kind, "veth") && !found.alias[0] && found.has_mac &&
+            memcmp(found.mac, link->host_mac, MAC_SIZE) == 0)
+                link_remove(work->nl, found.index);
+}
+
 static int make_pair(const struct link_work *work, int master)
 {
         for (int i = 0;; i++) {
@@ -120,9 +132,12 @@ static int make_pair(const struct link_work *work, int master)
                 r = netlink_commit(work->nl, &failure);
                 if (r >= 0 && found.index > 0)
                         return found.index;
-                if (r != -EEXIST || found.index == 0 || i == DYING_TRIES)
+                if (r != -EEXIST || found.index == 0 || i == DYING_TRIES) {
+                        if (r != -EEXIST)
+                                remove_half_made(work);
                         return failure_set(work->failure, r < 0 ? r : -ENODEV, "%s",
                                            r < 0 ? failure.text : "A new interface is gone.");
+                }
                 r = make_room(work, &found);
                 if (r < 0)
                         return r;

@@ -18,6 +18,7 @@ src_netsetup_libnetsetup_a_SOURCES += \
 if HAVE_CMOCKA
 netsetup_tests = \
 	src/netsetup/test-ifname \
+	src/netsetup/test-link-move-root \
 	src/netsetup/test-moved-record \
 	src/netsetup/test-net-config \
 	src/netsetup/test-net-plan \
@@ -38,7 +39,10 @@ src_netsetup_test_net_plan_LDADD = $(netsetup_test_libraries)
 src_netsetup_test_moved_record_SOURCES = %D%/test-moved-record.c
 src_netsetup_test_moved_record_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_moved_record_LDADD = $(netsetup_test_libraries)
-src_netsetup_test_net_run_root_SOURCES = %D%/test-net-run-root.c
+src_netsetup_test_link_move_root_SOURCES = %D%/test-link-move-root.c %D%/test-links.c %D%/test-links.h
+src_netsetup_test_link_move_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(NL_CFLAGS)
+src_netsetup_test_link_move_root_LDADD = $(netsetup_test_libraries) $(NL_LIBS)
+src_netsetup_test_net_run_root_SOURCES = %D%/test-net-run-root.c %D%/test-links.c %D%/test-links.h
 src_netsetup_test_net_run_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(NL_CFLAGS)
 src_netsetup_test_net_run_root_LDADD = $(netsetup_test_libraries) $(NL_LIBS)
 endif

@@ -74,8 +74,9 @@ int net_run_host(struct net_run *run, const struct net_plan *plan, pid_t leader,
                 return 0;
         run->plan = plan;
         run->indexes = calloc(plan->n_links, sizeof(*run->indexes));
-        r = run->indexes ? netlink_open(&nl, failure)
-                         : failure_set(failure, -ENOMEM, "Out of memory.");
+        if (!run->indexes)
+                return failure_set(failure, -ENOMEM, "Out of memory.");
+        r = netlink_open(&nl, failure);
         if (r >= 0 && needs_namespace(plan))
                 r = run->netns_fd = open_namespace_of(leader, failure);
         if (r >= 0)

@@ -16,6 +16,8 @@
 
 /* Of one message; the largest of ours, with two nested descriptions of links, has half of that. */
 #define REQUEST_SIZE 1024
+/* How often the way back from another namespace is tried: the kernel may be out of memory. */
+#define WAYS_HOME 5
 /* What the kernel fills at once. */
 #define ANSWER_SIZE (16 * 1024)
 
@@ -54,10 +56,11 @@ int netlink_open_in(struct netlink *nl, int netns_fd, struct failure *failure)
                                    "Cannot enter the container's network namespace: %s.",
                                    error_text(-errno));
         r = netlink_open(nl, failure);
+        for (int i = 0; i < WAYS_HOME; i++)
+                if (setns(home, CLONE_NEWNET) == 0)
+                        return r;
         /* Nothing of the host's may be done in there by mistake. */
-        if (setns(home, CLONE_NEWNET) < 0)
-                abort();
-        return r;
+        abort();
 }
 
 static void forget_requests(struct netlink *nl)
@@ -137,9 +140,12 @@ void netlink_request_link(struct netlink *nl, int type, int flags, int index, un
 void netlink_put_raw(struct netlink *nl, const void *data, size_t size)
 {
         struct nl_msg *message = last_message(nl);
+        void *room = message ? nlmsg_reserve(message, size, NLMSG_ALIGNTO) : NULL;
 
-        if (message)
-                note(nl, nlmsg_append(message, (void *) (uintptr_t) data, size, NLMSG_ALIGNTO));
+        if (room)
+                memcpy(room, data, size);
+        else
+                nl->failed = true;
 }
 
 void netlink_put(struct netlink *nl, int type, const void *data, size_t size)
@@ -264,7 +270,7 @@ static const char *words_of(struct nlmsghdr *message)
                 return NULL;
         text = nlmsg_find_attr(message, offset, NLMSGERR_ATTR_MSG);
         return text && strnlen(nla_data(text), (size_t) nla_len(text)) < (size_t) nla_len(text)
-                       ? nla_get_string((struct nlattr *) (uintptr_t) text)
+                       ? nla_get_string(text)
                        : NULL;
 }
 
