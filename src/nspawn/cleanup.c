@@ -8,6 +8,8 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "basic/path.h"
+#include "netsetup/keeper.h"
+#include "netsetup/net-run.h"
 #include "nspawn/rootfs.h"
 #include "nspawn/tree-lock.h"
 #include "shared/host.h"
@@ -103,6 +105,20 @@ static int remove_trees(struct cleanup *c, struct failure *failure)
         return r;
 }
 
+/* Interfaces that were moved in, bridges of zones, and what a killed keeper of the network changed. */
+static int sweep_network(struct cleanup *c, struct failure *failure)
+{
+        int r = net_run_sweep(c->machine, failure);
+
+        if (r > 0)
+                removed(c, "the network");
+        if (r >= 0)
+                r = keeper_sweep(failure);
+        if (r > 0)
+                removed(c, "settings for the network");
+        return MIN_OF(r, 0);
+}
+
 int container_cleanup(const struct container_config *config)
 {
         struct cleanup c CLEANUP(cleanup_done) = {
@@ -124,6 +140,8 @@ int container_cleanup(const struct container_config *config)
                 r = check_tree(&c, &failure);
         if (r >= 0)
                 r = remove_group(&c, &failure);
+        if (r >= 0)
+                r = sweep_network(&c, &failure);
         if (r >= 0)
                 r = remove_trees(&c, &failure);
         if (r >= 0 && leftovers_remove_machine(c.machine))
