@@ -14,7 +14,7 @@ tree='mmdebstrap debootstrap debian-archive-keyring busybox-static'
 # What machines' networks need on the host, and what looks at it.
 demo='python3 python3-pexpect dnsmasq-base iproute2 nftables'
 check='libcmocka-dev python3 python3-pytest python3-pexpect systemd-container strace
-       iproute2 nftables dnsmasq-base procps util-linux xz-utils btrfs-progs'
+       iproute2 nftables dnsmasq-base procps util-linux xz-utils btrfs-progs iperf3'
 # Hosts in virtual machines. ./check leaves them out where the emulator cannot be installed.
 vm='qemu-system-x86 mmdebstrap debian-archive-keyring busybox-static e2fsprogs'
 # Nice to have: ./check leaves out the step of a tool that is not there, and says so.
