@@ -37,7 +37,7 @@ static const char *raw_text(const struct in6_addr *a, char text[40])
 
 bool firewall_member_is_managed(const struct firewall_member *m)
 {
-        return m->address4.family != 0 || m->address6.family != 0;
+        return !m->only_ports && (m->address4.family != 0 || m->address6.family != 0);
 }
 
 bool firewall_member_uses_bridge_table(const struct firewall_member *m)
@@ -92,16 +92,23 @@ static void bridge_elements(const struct firewall_member *m, enum firewall_verb 
 }
 
 /* Of the interface that the host sees packets from, which guests of a bridge have in common. */
+static void hairpin_element(const char *name, enum firewall_verb verb, struct strbuf *out)
+{
+        char key[48];
+
+        (void) snprintf(key, sizeof(key), "\"%s\" . \"%s\"", name, name);
+        element(out, verb, "inet", "hairpins", key);
+}
+
 static void interface_elements(const struct firewall_member *m, enum firewall_verb verb,
                                struct strbuf *out)
 {
         const char *name = m->bridge[0] ? m->bridge : m->link;
-        char quoted[24], key[48];
+        char quoted[24];
 
         (void) snprintf(quoted, sizeof(quoted), "\"%s\"", name);
-        (void) snprintf(key, sizeof(key), "\"%s\" . \"%s\"", name, name);
         element(out, verb, "inet", "links", quoted);
-        element(out, verb, "inet", "hairpins", key);
+        hairpin_element(name, verb, out);
 }
 
 static void isolation_element(const struct firewall_member *m, enum firewall_verb verb,
@@ -153,6 +160,8 @@ void firewall_elements(const struct firewall_member *m, enum firewall_verb verb,
 
         if (firewall_member_is_managed(m) && (!m->bridge[0] || bridge_too))
                 interface_elements(m, verb, out);
+        if (m->only_ports)
+                hairpin_element(m->link, verb, out);
         if (m->isolate)
                 isolation_element(m, verb, out);
         published_elements(m, verb, out);

@@ -28,6 +28,10 @@ struct firewall_member {
         const struct net_address *others; /* more that it may use */
         size_t n_others;
 
+        /* Somebody else manages the link, which is no port of a bridge: the addresses are only where its
+         * ports lead to. */
+        bool only_ports;
+
         /* Of the host itself, whatever its address, the guest reaches only DHCP, DNS, ICMP, published
          * ports, and what the host began. Siblings and the outside are no business of this. */
         bool isolate;

@@ -2,6 +2,7 @@
 #include "netsetup/port-service.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -38,6 +39,7 @@ struct machine {
         struct port_proxy_reader reader;
         uint64_t started_ms, restart_ms, restart_after_ms;
 
+        bool may_have_rules; /* made here, as soon as there is an address */
         bool has_kernel_way;
         struct port_health health;
         struct machine *next;
@@ -83,15 +85,18 @@ static int proxy_begin(struct machine *machine, struct failure *failure)
 {
         struct port_proxy_config config = {
                 .machine = machine->name,
-                .target4 = machine->m.address4,
-                .target6 = machine->m.address6,
                 .netns_fd = machine->leader_fd,
                 .inside = machine->m.link[0] == '\0',
                 .ports = machine->ports,
                 .n_ports = machine->m.n_ports,
         };
-        int r = port_proxy_spawn(&config, &machine->pidfd, &machine->status_fd, failure);
+        int r;
 
+        if (machine->leader_fd < 0) {
+                config.target4 = machine->m.address4;
+                config.target6 = machine->m.address6;
+        }
+        r = port_proxy_spawn(&config, &machine->pidfd, &machine->status_fd, failure);
         if (r < 0)
                 return r;
         machine->reader.length = 0;
@@ -169,6 +174,55 @@ static bool others_need_proxy(const struct port_service *service)
         return false;
 }
 
+static void begin_kernel_way(struct machine *machine)
+{
+        bool by_kernel = !others_need_proxy(machine->service);
+
+        port_health_init(&machine->health, by_kernel, now_ms());
+        machine->has_kernel_way = true;
+        if (!by_kernel)
+                set_way(machine);
+}
+
+/* ---- addresses of others ----------------------------------------------------------------- */
+
+static bool can_have_rules(const struct port_service *service, const struct firewall_member *m)
+{
+        char path[64];
+
+        if (!service->fw || !m->link[0] || m->bridge[0])
+                return false;
+        (void) snprintf(path, sizeof(path), "/sys/class/net/%s", m->link);
+        if (access(path, F_OK) < 0)
+                return false;
+        (void) snprintf(path, sizeof(path), "/sys/class/net/%s/master", m->link);
+        return access(path, F_OK) < 0;
+}
+
+/* The proxy has found another address of the machine. */
+static void set_address(struct machine *machine, const struct port_proxy_event *event)
+{
+        struct firewall *fw = machine->service->fw;
+        struct failure failure = { .error = 0 };
+        struct net_address none = { .family = AF_UNSPEC };
+        int r;
+
+        if (!machine->may_have_rules)
+                return;
+        *(event->family == AF_INET ? &machine->m.address4 : &machine->m.address6) =
+                event->kind == PORT_PROXY_ADDRESS ? event->address : none;
+        machine->has_kernel_way = false;
+        r = firewall_remove(fw, &machine->m, &failure);
+        if (machine->m.address4.family == AF_UNSPEC && machine->m.address6.family == AF_UNSPEC)
+                return;
+        if (r >= 0)
+                r = firewall_add(fw, &machine->m, &failure);
+        if (r < 0)
+                log_warning("Machine '%s': %s", machine->name, failure.text);
+        else
+                begin_kernel_way(machine);
+}
+
 static uint64_t next_of(const struct machine *machine)
 {
         uint64_t health = machine->has_kernel_way ? machine->health.next_ms : NEVER;
@@ -202,9 +256,14 @@ static struct machine **find(struct port_service *service, const char *name)
 
 static void machine_free(struct machine *machine)
 {
+        struct failure failure = { .error = 0 };
+
         if (!machine)
                 return;
         proxy_end(machine);
+        if (machine->may_have_rules &&
+            firewall_remove(machine->service->fw, &machine->m, &failure) < 0)
+                log_warning("Machine '%s': %s", machine->name, failure.text);
         fd_close(machine->leader_fd);
         free(machine->ports);
         free(machine->name);
@@ -282,6 +341,8 @@ static void machine_event(struct port_service *service, struct machine *machine)
                 r = port_proxy_read(&machine->reader, machine->status_fd, &event);
                 if (r >= 0 && event.kind == PORT_PROXY_READY)
                         is_ready = true;
+                if (r >= 0 && (event.kind == PORT_PROXY_ADDRESS || event.kind == PORT_PROXY_LOST))
+                        set_address(machine, &event);
         } while (r >= 0 && event.kind != PORT_PROXY_NOTHING && event.kind != PORT_PROXY_ENDED &&
                  event.kind != PORT_PROXY_FAILED);
         if (r < 0 || event.kind == PORT_PROXY_ENDED)
@@ -306,8 +367,10 @@ int port_service_add(struct port_service *service, const struct firewall_member 
         machine->service = service;
         machine->ready = ready;
         machine->data = data;
-        if (!has_address)
+        if (!has_address || !m->link[0])
                 r = machine->leader_fd = fd_copy(leader_fd);
+        if (!has_address && can_have_rules(service, m))
+                machine->may_have_rules = machine->m.only_ports = true;
         if (r < 0)
                 r = failure_set(failure, r, "Cannot keep the leader of machine '%s': %s.",
                                 machine->name, error_text(r));
@@ -317,11 +380,8 @@ int port_service_add(struct port_service *service, const struct firewall_member 
                 machine_free(machine);
                 return r;
         }
-        machine->has_kernel_way = service->fw && has_address && m->link[0];
-        port_health_init(&machine->health, machine->has_kernel_way && !others_need_proxy(service),
-                         now_ms());
-        if (machine->has_kernel_way && !machine->health.by_kernel)
-                set_way(machine);
+        if (service->fw && has_address && m->link[0])
+                begin_kernel_way(machine);
         machine->next = service->machines;
         service->machines = machine;
         set_timer(service);

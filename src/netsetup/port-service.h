@@ -24,9 +24,11 @@ int port_service_fd(const struct port_service *service);
 void port_service_dispatch(struct port_service *service);
 
 /*
- * Publishes the ports of machine @m, whose rules firewall_add() has made. @m is copied. @leader_fd
- * is a pidfd of the machine's first process; it is needed, and then copied, where @m has no
- * address: the proxy then finds out, and connects from inside if @m has no link either.
+ * Publishes the ports of machine @m, whose rules firewall_add() has made if it has an address of
+ * ours. @m is copied. @leader_fd is a pidfd of the machine's first process; it is needed, and then
+ * copied, where @m has no address or no link. Without an address its own is found out and followed,
+ * and rules for its ports are made here, if the link is no port of a bridge: then only that bridge's
+ * owner knows how the machine comes back to itself. Without a link only the proxy can reach it.
  *
  * @ready is called once, from port_service_dispatch(): the ports are bound, with failure NULL, or
  * they are not, with a sentence that names the port and who has it; then the machine was forgotten

@@ -66,7 +66,7 @@ static int run(const struct firewall_member *m, struct failure *failure)
         struct firewall *fw = NULL;
         int r = firewall_open(&fw, failure);
 
-        if (r >= 0 && m->link[0])
+        if (r >= 0 && m->link[0] && m->address4.family != AF_UNSPEC)
                 r = firewall_add(fw, m, failure);
         if (r >= 0)
                 r = port_service_open(fw, &service, failure);
