@@ -13,13 +13,21 @@ src_netsetup_libnetsetup_a_SOURCES += \
 
 if HAVE_CMOCKA
 address_tests = \
+	src/netsetup/test-address-root \
 	src/netsetup/test-lease \
+	src/netsetup/test-net-manager \
 	src/netsetup/test-pool
 check_PROGRAMS += $(address_tests)
 TESTS += $(address_tests)
+src_netsetup_test_address_root_SOURCES = %D%/test-address-root.c
+src_netsetup_test_address_root_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_address_root_LDADD = $(netsetup_test_libraries)
 src_netsetup_test_lease_SOURCES = %D%/test-lease.c
 src_netsetup_test_lease_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_lease_LDADD = $(netsetup_test_libraries)
+src_netsetup_test_net_manager_SOURCES = %D%/test-net-manager.c
+src_netsetup_test_net_manager_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_net_manager_LDADD = $(netsetup_test_libraries) $(NL_LIBS)
 src_netsetup_test_pool_SOURCES = %D%/test-pool.c
 src_netsetup_test_pool_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 src_netsetup_test_pool_LDADD = $(netsetup_test_libraries)
