@@ -25,16 +25,31 @@ def message(kind, text, version=1):
     return struct.pack("=IiQ", kind, 0, version) + text + b"\0"
 
 
+def lock():
+    """As the launcher does it (fcntl(2), F_OFD_SETLKW); one whose name was removed meanwhile is none."""
+    while True:
+        os.makedirs(FOLDER, mode=0o755, exist_ok=True)
+        fd = os.open(f"{FOLDER}/keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.fcntl(fd, 38, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+        if os.fstat(fd).st_nlink:
+            return fd
+        os.close(fd)
+
+
 def start():
-    """With the listening socket as descriptor 3, and detached."""
-    os.makedirs(FOLDER, mode=0o755, exist_ok=True)
-    lock = os.open(f"{FOLDER}/keeper.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    # flock64: the kind of lock that the launcher takes (F_OFD_SETLKW).
-    fcntl.fcntl(lock, 38, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+    fd = lock()
     try:
         return connect()
     except OSError:
-        pass
+        spawn()
+        return connect()
+    finally:
+        os.unlink(f"{FOLDER}/keeper.lock")
+        os.close(fd)
+
+
+def spawn():
+    """With the listening socket as descriptor 3, and detached."""
     with contextlib.suppress(OSError):
         os.unlink(SOCKET)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -52,9 +67,6 @@ def start():
         os._exit(0)
     os.wait()
     listener.close()
-    os.unlink(f"{FOLDER}/keeper.lock")
-    os.close(lock)
-    return connect()
 
 
 def connect():
@@ -83,6 +95,7 @@ def main():
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     poll.register(0, select.POLLIN)
+    refused = False
     while True:
         for fd, _ in poll.poll():
             if fd == 0:
@@ -91,12 +104,15 @@ def main():
             with contextlib.suppress(ConnectionResetError):
                 answer = connection.recv(4096)
             if not answer:
+                if refused:
+                    return
                 print(json.dumps({"kind": "end"}), flush=True)
                 connection = join(text)
                 poll.register(connection, select.POLLIN)
                 poll.unregister(fd) if fd != connection.fileno() else None
                 continue
             kind, error, _ = struct.unpack("=IiQ", answer[:16])
+            refused = kind == FAILED
             print(json.dumps({"kind": NAMES.get(kind, kind), "error": error,
                               "text": answer[16:-1].decode(), "ms": (time.monotonic() - begun) * 1000}),
                   flush=True)
