@@ -53,6 +53,12 @@ static void ask_again_in(struct member_names *a, uint64_t usec)
                                           usec, 100, on_time, a);
 }
 
+static void stop_asking(struct member *m)
+{
+        member_names_stop(m);
+        member_check_ready(m);
+}
+
 static void give_up(struct member_names *a)
 {
         struct member *m = a->member;
@@ -65,8 +71,7 @@ static void give_up(struct member_names *a)
                         a->wrong_answer ? "; have it listen on its own addresses only"
                                         : " (is a firewall between the host and itself?)");
         member_problem(m, sentence);
-        member_names_stop(m);
-        member_check_ready(m);
+        stop_asking(m);
 }
 
 static bool send_question(const struct member_names *a)
@@ -88,11 +93,15 @@ static void ask(struct member_names *a)
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
         struct member_names *a = userdata;
+        struct member *m = a->member;
         uint64_t now = usec;
 
         (void) source;
-        (void) sd_event_now(a->member->keeper->event, CLOCK_MONOTONIC, &now);
-        if (now - a->begun_us > LIMIT_US)
+        (void) sd_event_now(m->keeper->event, CLOCK_MONOTONIC, &now);
+        if (!names_service_has_dns(m->network->names)) {
+                member_problem(m, names_service_problem(m->network->names));
+                stop_asking(m);
+        } else if (now - a->begun_us > LIMIT_US)
                 give_up(a);
         else
                 ask(a);
@@ -119,8 +128,7 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
                 ask_again_in(a, STEP_US);
                 return 0;
         }
-        member_names_stop(m);
-        member_check_ready(m);
+        stop_asking(m);
         return 0;
 }
 

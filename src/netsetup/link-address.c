@@ -34,7 +34,7 @@ static void put_address(struct netlink *nl, int type, const struct net_address *
         netlink_put(nl, type, bytes_of(a), size_of(a));
 }
 
-void address_add(struct netlink *nl, int index, const struct net_address *a)
+static void add(struct netlink *nl, int index, const struct net_address *a, uint32_t flags)
 {
         const struct ifaddrmsg header = { .ifa_family = (uint8_t) a->family,
                                           .ifa_prefixlen = (uint8_t) a->prefix,
@@ -47,12 +47,24 @@ void address_add(struct netlink *nl, int index, const struct net_address *a)
         put_address(nl, IFA_LOCAL, a);
         put_address(nl, IFA_ADDRESS, a);
         if (a->family == AF_INET6)
-                netlink_put_u32(nl, IFA_FLAGS, IFA_F_NODAD);
+                flags |= IFA_F_NODAD;
+        if (flags)
+                netlink_put_u32(nl, IFA_FLAGS, flags);
         if (a->family == AF_INET && a->prefix > 0 && a->prefix < 31) {
                 uint32_t broadcast = a->in4.s_addr | htonl(UINT32_MAX >> a->prefix);
 
                 netlink_put_u32(nl, IFA_BROADCAST, broadcast);
         }
+}
+
+void address_add(struct netlink *nl, int index, const struct net_address *a)
+{
+        add(nl, index, a, 0);
+}
+
+void address_add_without_route(struct netlink *nl, int index, const struct net_address *a)
+{
+        add(nl, index, a, IFA_F_NOPREFIXROUTE);
 }
 
 static void begin_route(struct netlink *nl, const struct net_address *a, unsigned prefix,

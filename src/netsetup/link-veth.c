@@ -153,11 +153,12 @@ static void add_host_addresses(const struct link_work *work, int index)
 
         host_end_protect(work->nl, index, true);
         four.prefix = 32;
-        six.prefix = 128;
+        /* dnsmasq advertises a router only where the prefix is the interface's own. */
+        six.prefix = subnet->prefix6.prefix;
         if (four.family)
                 address_add(work->nl, index, &four);
         if (six.family) {
-                address_add(work->nl, index, &six);
+                address_add_without_route(work->nl, index, &six);
                 (void) net_address_parse("fe80::1/64", &local);
                 address_add(work->nl, index, &local);
         }

@@ -21,6 +21,9 @@
 static const unsigned back_off_ms[] = { 0, 100, 1000, 5000, 30000 };
 #define SOUND_US UINT64_C(30000000) /* who lived so long is no longer counted */
 #define RELOAD_DELAY_US UINT64_C(500000)
+/* One that was killed together with its keeper may have the port a moment longer. */
+#define PORT_TRIES 25
+#define PORT_STEP_US UINT64_C(20000)
 #define LINE_MAX_BYTES 400
 
 struct names_service {
@@ -35,7 +38,7 @@ struct names_service {
         int pidfd, stderr_fd;
         sd_event_source *child, *output, *restart, *reload;
         uint64_t started_us;
-        unsigned n_ends;
+        unsigned n_ends, n_port_tries;
         bool no_dns, no_dhcp;
         bool reload_is_due;
         char line[LINE_MAX_BYTES], last_line[LINE_MAX_BYTES];
@@ -243,14 +246,13 @@ static int watch_process(struct names_service *s)
         return r;
 }
 
-static int start(struct names_service *s, struct failure *failure)
+static int start_process(struct names_service *s, struct failure *failure)
 {
         char config[] = "--conf-file", foreground[] = "--keep-in-foreground";
         char no_pid_file[] = "--pid-file", log[] = "--log-facility=-";
         char *option CLEANUP_FREE = NULL;
         int r;
 
-        s->no_dns = port_is_taken(&s->subnet.gateway4);
         r = write_config(s, failure);
         if (r < 0)
                 return r;
@@ -270,6 +272,30 @@ static int start(struct names_service *s, struct failure *failure)
         if (r < 0)
                 return failure_set(failure, r, "Cannot watch dnsmasq: %s.", error_text(r));
         return 0;
+}
+
+static void say_port_is_taken(struct names_service *s)
+{
+        char text[NET_ADDRESS_TEXT_SIZE];
+
+        s->no_dns = true;
+        say(s,
+            "Names of machines are not served in network '%s': another program has port 53 of %s. "
+            "If it is "
+            "a name server on all addresses, have it listen on its own only.",
+            s->network, net_address_text(&s->subnet.gateway4, text));
+}
+
+static int start(struct names_service *s, struct failure *failure)
+{
+        if (!s->no_dns && port_is_taken(&s->subnet.gateway4)) {
+                if (s->n_port_tries++ < PORT_TRIES)
+                        return sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
+                                                          PORT_STEP_US, 1000, on_restart, s);
+                say_port_is_taken(s);
+        }
+        s->n_port_tries = 0;
+        return start_process(s, failure);
 }
 
 /* ---- from outside ------------------------------------------------------------------------ */
@@ -318,16 +344,6 @@ int names_service_start(sd_event *event, const char *folder, const char *network
         if (r < 0) {
                 names_service_stop(s);
                 return r;
-        }
-        if (s->no_dns) {
-                char text[NET_ADDRESS_TEXT_SIZE];
-
-                (void) snprintf(s->problem, sizeof(s->problem),
-                                "Names of machines are not served in network '%s': another program "
-                                "has port 53 of "
-                                "%s. If it is a name server on all addresses, have it listen on "
-                                "its own only.",
-                                network, net_address_text(&s->subnet.gateway4, text));
         }
         *ret = s;
         return 0;
@@ -401,7 +417,7 @@ void names_service_remove(struct names_service *s, const char *machine)
 
 bool names_service_has_dns(const struct names_service *s)
 {
-        return s->program[0] && !s->no_dns && (s->pidfd >= 0 || s->n_ends < 2);
+        return s->program[0] && !s->no_dns && s->n_ends < 3;
 }
 
 const char *names_service_problem(const struct names_service *s)

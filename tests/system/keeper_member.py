@@ -95,7 +95,7 @@ def main():
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     poll.register(0, select.POLLIN)
-    refused = False
+    was_ready = False
     while True:
         for fd, _ in poll.poll():
             if fd == 0:
@@ -104,15 +104,15 @@ def main():
             with contextlib.suppress(ConnectionResetError):
                 answer = connection.recv(4096)
             if not answer:
-                if refused:
-                    return
                 print(json.dumps({"kind": "end"}), flush=True)
+                if not was_ready:
+                    return
                 connection = join(text)
                 poll.register(connection, select.POLLIN)
                 poll.unregister(fd) if fd != connection.fileno() else None
                 continue
             kind, error, _ = struct.unpack("=IiQ", answer[:16])
-            refused = kind == FAILED
+            was_ready |= kind == READY
             print(json.dumps({"kind": NAMES.get(kind, kind), "error": error,
                               "text": answer[16:-1].decode(), "ms": (time.monotonic() - begun) * 1000}),
                   flush=True)

@@ -42,7 +42,7 @@ class Guest:
             return
         yield f"link set {self.link} addrgenmode none"
         yield f"addr add {GATEWAY4}/32 dev {self.link}"
-        yield f"addr add {GATEWAY6}/128 dev {self.link} nodad"
+        yield f"addr add {GATEWAY6}/64 dev {self.link} nodad noprefixroute"
         yield f"addr add fe80::1/64 dev {self.link} nodad"
         yield f"link set {self.link} up"
         yield f"route add {self.address4}/32 dev {self.link}"
@@ -65,7 +65,7 @@ class Guest:
         router = GATEWAY6 if self.bridge else "fe80::1"
         self.look("ip", "-batch", "-", input=f"addr add {self.address4}/18 dev host0\n"
                   f"addr add {self.address6}/{64 if self.bridge else 128} dev host0 nodad\n"
-                  f"route add default via {GATEWAY4}\nroute add default via {router} dev host0\n")
+                  f"route replace default via {GATEWAY4}\nroute replace default via {router} dev host0\n")
 
     def look(self, *command, **options):
         return network.check(list(map(str, command)), preexec_fn=self.namespaces.enter, **options)
