@@ -119,9 +119,10 @@ static bool has_dnsmasq(const struct id128 *host_id)
                net_dnsmasq_find(&pools, path) >= 0;
 }
 
-static int read_lease(const struct net_config *c, const char *machine, bool dry_run,
+static int take_lease(const struct net_config *c, const char *machine, bool dry_run,
                       struct net_facts *facts, struct failure *failure)
 {
+        const struct net_address none = { .family = 0 };
         char network[sizeof(((struct net_plan *) 0)->network)];
         struct net_lease_request request = {
                 .network = network,
@@ -136,21 +137,21 @@ static int read_lease(const struct net_config *c, const char *machine, bool dry_
                         c->zone ? c->zone : "");
         request.network_is_new = !dry_run && !keeper_has_network(network);
         r = net_lease_take(&request, &facts->lease, failure);
-        if (r < 0)
-                return r;
-        facts->has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0;
-        if (!facts->has_ipv6) {
-                const struct net_address none = { .family = 0 };
-
+        if (r >= 0 && !facts->has_ipv6) {
                 facts->lease.address6 = none;
                 facts->lease.subnet.prefix6 = facts->lease.subnet.gateway6 = none;
         }
-        facts->has_dnsmasq = has_dnsmasq(&facts->host_id);
-        return 0;
+        return MIN_OF(r, 0);
 }
 
-int net_facts_read(const struct net_config *config, const char *machine, bool dry_run,
-                   struct net_facts *ret, struct failure *failure)
+int net_facts_take_lease(const struct net_config *config, const char *machine,
+                         struct net_facts *facts, struct failure *failure)
+{
+        return take_lease(config, machine, false, facts, failure);
+}
+
+int net_facts_read(const struct net_config *config, const char *machine, struct net_facts *ret,
+                   struct failure *failure)
 {
         struct net_facts facts = { .manager = NET_MANAGER_NONE };
         int r = read_environment(&facts, failure);
@@ -161,8 +162,11 @@ int net_facts_read(const struct net_config *config, const char *machine, bool dr
             config->n_macvlans > 0)
                 read_host_id(&facts.host_id); /* MAC addresses are made from it */
         read_manager(config, machine, &facts);
-        if (facts.manager == NET_MANAGER_US)
-                r = read_lease(config, machine, dry_run, &facts, failure);
+        if (facts.manager == NET_MANAGER_US) {
+                facts.has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0;
+                facts.has_dnsmasq = has_dnsmasq(&facts.host_id);
+                r = take_lease(config, machine, true, &facts, failure);
+        }
         if (r >= 0)
                 *ret = facts;
         return r;

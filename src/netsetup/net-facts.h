@@ -4,11 +4,15 @@
 #include "netsetup/net-plan.h"
 
 /*
- * Reads what the plan has to know. With @dry_run nothing is changed, not even a lease, and it is not
- * looked whether a network has to move to another subnet. What is not needed is not read.
+ * Reads what the plan has to know. Nothing is changed, the lease is the one that the machine would get now,
+ * and it is not looked whether a network has to move to another subnet. What is not needed is not read.
  */
-int net_facts_read(const struct net_config *config, const char *machine, bool dry_run,
-                   struct net_facts *ret, struct failure *failure);
+int net_facts_read(const struct net_config *config, const char *machine, struct net_facts *ret,
+                   struct failure *failure);
+
+/* Takes the lease, of facts with NET_MANAGER_US. It may be another than the one that was read. */
+int net_facts_take_lease(const struct net_config *config, const char *machine,
+                         struct net_facts *facts, struct failure *failure);
 
 /*
  * Who manages a link of this name of ours (a veth end "ve-…", a zone's bridge "vz-…"), before it is

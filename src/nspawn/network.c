@@ -10,35 +10,41 @@
 int machine_network_look(struct machine_network *n, const struct net_config *config,
                          const char *machine, struct failure *failure)
 {
-        return net_config_is_private(config)
-                       ? net_facts_read(config, machine, true, &n->facts, failure)
-                       : 0;
+        return net_config_is_private(config) ? net_facts_read(config, machine, &n->facts, failure)
+                                             : 0;
+}
+
+static bool same_address(const struct net_address *a, const struct net_address *b)
+{
+        if (a->family != b->family || a->prefix != b->prefix)
+                return false;
+        return a->family == AF_INET ? a->in4.s_addr == b->in4.s_addr
+                                    : memcmp(&a->in6, &b->in6, sizeof(a->in6)) == 0;
 }
 
 static bool same_lease(const struct net_lease *a, const struct net_lease *b)
 {
-        return memcmp(a, b, sizeof(*a)) == 0;
+        return same_address(&a->address4, &b->address4) &&
+               same_address(&a->address6, &b->address6) &&
+               same_address(&a->subnet.gateway4, &b->subnet.gateway4) &&
+               same_address(&a->subnet.gateway6, &b->subnet.gateway6);
 }
 
 int machine_network_take(struct machine_network *n, const struct net_plan *plan,
                          const struct net_config *config, bool passes, struct failure *failure)
 {
-        struct net_facts facts = { .manager = NET_MANAGER_NONE };
-        bool is_another;
+        const struct net_lease seen = n->facts.lease;
         int r;
 
         if (plan->manager != NET_MANAGER_US)
                 return 0;
-        r = net_facts_read(config, plan->machine, false, &facts, failure);
+        r = net_facts_take_lease(config, plan->machine, &n->facts, failure);
         if (r < 0)
                 return r;
-        is_another =
-                facts.manager != n->facts.manager || !same_lease(&facts.lease, &n->facts.lease);
-        n->facts = facts;
         n->has_lease = true;
         n->lease_passes = passes;
         (void) snprintf(n->network, sizeof(n->network), "%s", plan->network);
-        return is_another;
+        return !same_lease(&seen, &n->facts.lease);
 }
 
 /* Without the keeper a machine has its addresses, but neither names nor a way out, nor its ports. */
