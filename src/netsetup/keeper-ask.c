@@ -7,6 +7,7 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "netsetup/keeper-server.h"
+#include "netsetup/keeper-sweep.h"
 #include "netsetup/names-config.h"
 
 /*
@@ -18,6 +19,7 @@
 #define STEP_US UINT64_C(700)
 #define ANSWER_US UINT64_C(20000) /* so long an answer may take before the question is repeated */
 #define LIMIT_US UINT64_C(3000000)
+#define DEAF_US UINT64_C(60000) /* refused for so long, the address is announced again */
 #define QUESTION_SIZE 512
 
 struct member_names {
@@ -26,7 +28,7 @@ struct member_names {
         uint16_t id;
         size_t size;
         uint8_t question[QUESTION_SIZE];
-        uint64_t begun_us;
+        uint64_t begun_us, announced_us;
         bool wrong_answer;
         sd_event_source *input, *timer;
 };
@@ -108,6 +110,26 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
+/*
+ * dnsmasq hears from the kernel which addresses come. What is said while it reads the list of all, in its first
+ * moments, it forgets. So the kernel is made to say it once more; nothing changes by that.
+ */
+static void announce_again(struct member_names *a)
+{
+        const struct keeper_request *q = &a->member->request;
+        struct net_address gateway = q->subnet.gateway4;
+        uint64_t now = a->announced_us;
+
+        (void) sd_event_now(a->member->keeper->event, CLOCK_MONOTONIC, &now);
+        if (now - a->announced_us < DEAF_US)
+                return;
+        a->announced_us = now;
+        /* Each machine with -n has a link of its own, which has just this address. */
+        if (!q->bridge[0])
+                gateway.prefix = 32;
+        keeper_address_announce(q->bridge[0] ? q->bridge : q->link, &gateway);
+}
+
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         struct member_names *a = userdata;
@@ -118,8 +140,10 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
         (void) source;
         (void) events;
         if (n < 0) {
-                if (errno != EAGAIN && errno != EINTR) /* refused: nobody is there yet */
-                        ask_again_in(a, STEP_US);
+                if (errno == EAGAIN || errno == EINTR)
+                        return 0;
+                announce_again(a); /* refused: nobody is there yet */
+                ask_again_in(a, STEP_US);
                 return 0;
         }
         if (!names_is_answer(answer, (size_t) n, a->id, &m->request.address4)) {
@@ -148,6 +172,7 @@ int member_names_ask(struct member *m, struct failure *failure)
         a->size = names_question(m->request.machine, a->id, a->question, sizeof(a->question));
         a->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         r = a->fd < 0 ? -errno : sd_event_now(k->event, CLOCK_MONOTONIC, &a->begun_us);
+        a->announced_us = a->begun_us;
         if (r >= 0)
                 r = sd_event_add_io(k->event, &a->input, a->fd, EPOLLIN, on_answer, a);
         if (r < 0) {

@@ -60,6 +60,18 @@ int keeper_route_remove(const struct net_address *prefix, struct failure *failur
                             failure);
 }
 
+void keeper_address_announce(const char *link, const struct net_address *a)
+{
+        struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
+        struct failure unheard = { .error = 0 };
+        unsigned index = if_nametoindex(link);
+
+        if (index == 0 || netlink_open(&nl, &unheard) < 0)
+                return;
+        address_add(&nl, (int) index, a); /* takes the place of itself */
+        (void) netlink_commit(&nl, NULL);
+}
+
 /* The routes of one network's folder. Returns how many were told. */
 static int remove_routes_of(int networks_fd, const char *name, struct failure *failure)
 {

@@ -22,3 +22,6 @@ bool keeper_sweep_zones(char ***zones);
  * is there is fine, removing one that is not, too. */
 int keeper_route_add(const struct net_address *prefix, struct failure *failure);
 int keeper_route_remove(const struct net_address *prefix, struct failure *failure);
+
+/* Has the kernel tell everybody of an address that the link has already. */
+void keeper_address_announce(const char *link, const struct net_address *a);
