@@ -379,6 +379,87 @@ def test_another_address(host, guest):
     forget_iptables(host)
 
 
+# Machines --------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def serving(machine):
+    """Answers in the machine, as the outside does."""
+    server = subprocess.Popen([*machine.enter_command(False), sys.executable, "-I", str(network.HERE / "outside.py"),
+                               str(os.getpid())], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def arguments(tree, name, *options):
+    return (*options, "-D", tree, "--volatile=yes", "-M", f"{harness.TAG}-{name}")
+
+
+PUBLISH = ("-p", "8080:80", "--port=tcp:7007:7", "-p", "udp:7007:7")
+
+
+@harness.covers("effect", "-p")
+@pytest.mark.parametrize("option", ["-n", "--network-zone=lab"])
+@pytest.mark.parametrize("by", DROPS)
+def test_published(host, busybox, option, by):
+    """The table for machines: as it is, while another firewall drops, after all rules were flushed."""
+    with host.machine(*arguments(busybox, "web", option, *PUBLISH), "sleep", "999") as web, \
+            host.machine(*arguments(busybox, "other", option), "sleep", "999") as other, serving(web):
+        print("as it is:", ask_all(host, web, other))
+        assert host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4
+        host.run("nft", "flush", "ruleset")
+        print("flushed:", ask_all(host, web, other))
+        drop(host, by)
+        print("dropped:", ask_all(host, web, other))
+        assert host.ask_outside("who", host.UPLINK4, 8080) == web.gateway()
+        stop_dropping(host, by)
+        harness.wait_until(lambda: host.ask_outside("who", host.UPLINK4, 8080) == host.NEXT4, 10, "the kernel's way")
+        host.run("nft", "flush", "ruleset")
+        print("flushed again:", ask_all(host, web, other))
+
+
+def test_published_while_it_changes(host, busybox):
+    """A client that comes every moment is never without an answer for longer than a second or so."""
+    with host.machine(*arguments(busybox, "web", "-n", *PUBLISH), "sleep", "999") as web, serving(web):
+        longest = 0
+        for step in (lambda: None, lambda: host.run("nft", "flush", "ruleset"), lambda: drop(host, "nft"),
+                     lambda: stop_dropping(host, "nft"), lambda: drop(host, "nft"),
+                     lambda: host.run("nft", "flush", "ruleset")):
+            step()
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                begin = time.monotonic()
+                assert host.ask_outside("tcp", host.UPLINK4, 7007, "abc") == "abc"
+                longest = max(longest, time.monotonic() - begin)
+        print(f"the longest connection took {longest:.2f} s")
+        assert longest < harness.patient(1.5)
+
+
+@harness.covers("bad", "-p")
+def test_a_port_of_somebody_else(host, busybox):
+    """The second is refused, before its payload runs, and told who has it."""
+    with host.machine(*arguments(busybox, "web", "-n", *PUBLISH), "sleep", "999") as web:
+        done = host.launch(*arguments(busybox, "second", "-n", "-p", "7007"), "echo", "here")
+        assert done.returncode == 1 and "here" not in done.stdout
+        assert f"'{harness.TAG}-web'" in done.stderr and "7007" in done.stderr
+        with serving(web):
+            ask_all(host, web)
+    holder = subprocess.Popen([sys.executable, "-c", "import socket, time\ns = socket.create_server(('', 7007))\n"
+                               "print('ready', flush=True); time.sleep(99)"], stdout=subprocess.PIPE,
+                              preexec_fn=host.inside.enter)
+    try:
+        assert holder.stdout.readline() == b"ready\n"
+        done = host.launch(*arguments(busybox, "third", "-n", "-p", "7007"), "echo", "here")
+        assert done.returncode == 1 and "here" not in done.stdout
+        assert f"TCP port 7007: it is in use by 'python3' (process {holder.pid})" in done.stderr
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
 # Speed -----------------------------------------------------------------------------------------
 
 def speed(host, address, port):
