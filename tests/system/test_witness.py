@@ -163,6 +163,23 @@ def address(_work):
     sh("ip", "link", "del", TAG)
 
 
+@case("routes")
+def route(_work):
+    add_link()
+    sh("ip", "link", "set", TAG, "up")
+    sh("ip", "route", "add", "192.0.2.78/32", "dev", TAG, "table", "77")
+    yield f"route to 192.0.2.78/32 on {TAG} in table 77"
+    sh("ip", "link", "del", TAG)
+
+
+@case("routes", own=False)
+def route_to_nowhere(_work):
+    """Which no link takes with it."""
+    try_or_skip("ip", "route", "add", "unreachable", "192.0.2.79/32", "table", "77")
+    yield "route to 192.0.2.79/32 in table 77"
+    sh("ip", "route", "del", "unreachable", "192.0.2.79/32", "table", "77")
+
+
 @case("packet rules")
 def table(_work):
     try_or_skip("nft", "add", "table", "ip", TAG)
@@ -213,6 +230,14 @@ def control_group_of_version_1(_work):
 @case("processes")
 def process_of_ours(_work):
     with waiting_program("nspawn", "echo; read -r _") as process:
+        yield f"process {process.pid} "
+
+
+@case("processes")
+def daemon_with_a_file_of_ours(_work):
+    """Such as a name server, which is somebody else's program."""
+    words = ["tail", "-f", "/dev/null", f"/run/stead/network/{TAG}"]
+    with running(words, stderr=subprocess.DEVNULL) as process:
         yield f"process {process.pid} "
 
 

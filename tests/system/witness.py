@@ -24,14 +24,16 @@ import harness
 PERMANENT = re.compile(
     # compiled system call filters are kept for the next start
     r"^/run/(stead(/(locks|uid|machines|seccomp(/[0-9a-f]{16})?))?"
-    r"|systemd(/(nspawn(/(locks|propagate|unix-export))?|nspawn-uid|machines))?)$")
+    r"|systemd(/(nspawn(/(locks|propagate|unix-export))?|nspawn-uid|machines))?)$"
+    # addresses are a machine's for ever
+    r"|^/run/stead/network$|^/var/lib/stead/network(/|$)")
 # The slice of all machines stays; so do the two halves of a unit that was kept.
 PERMANENT_CGROUP = re.compile(r"(/machine\.slice|/supervisor|/payload)$")
 # What others on this host may do at any time.
 FOREIGN_TEMPORARY = re.compile(r"^(pytest-|tmp|ccache|cc[A-Za-z0-9]{6}|bash_jobs|systemd-private-|stead-(bench|plan|staged))")
 # Our programs on the host's side: the supervisor, what it runs, and daemons.
 OUR_PROGRAMS = {"nspawn", "systemd-nspawn", "host-scope", "seccomp-compile", "machined",
-                "stead-machined", "systemd-machined"}
+                "stead-machined", "systemd-machined", "network-keeper"}
 BUILD = os.path.dirname(os.path.realpath(harness.LAUNCHER)) + "/"
 TREES = str(harness.STATE / "work" / harness.TAG)
 # Where our lock files are.
@@ -42,7 +44,9 @@ SETTINGS = [pathlib.Path("/proc/sys", name) for name in (
     "net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv4/conf/default/forwarding",
     "net/ipv4/conf/all/route_localnet", "net/ipv4/conf/all/rp_filter",
     "net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding",
-    "net/ipv6/conf/all/disable_ipv6", "net/bridge/bridge-nf-call-iptables",
+    "net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/all/accept_ra", "net/ipv6/conf/default/accept_ra",
+    "net/ipv4/conf/all/proxy_arp", "net/ipv4/conf/default/proxy_arp", "net/ipv6/conf/all/proxy_ndp",
+    "net/bridge/bridge-nf-call-iptables",
     "kernel/hostname", "kernel/domainname", "kernel/core_pattern", "kernel/dmesg_restrict",
     "kernel/printk", "kernel/unprivileged_userns_clone", "user/max_user_namespaces",
     "fs/nr_open", "fs/mqueue/queues_max", "fs/inotify/max_user_instances")]
@@ -99,7 +103,8 @@ class Process:
 
     def is_program_of_ours(self):
         return bool(self.words[0]) and (os.path.basename(self.words[0]) in OUR_PROGRAMS
-                                        or self.program.startswith(BUILD))
+                                        or self.program.startswith(BUILD)
+                                        or any("/run/stead/" in word for word in self.words))
 
     def descriptors(self):
         """What it has open: how often which kind of thing."""
@@ -204,36 +209,62 @@ def links(_picture):
     return set(list_folder("/sys/class/net"))
 
 
-RTM_GETADDR, NLMSG_DONE, NLM_F_REQUEST_DUMP = 22, 3, 0x301
+RTM_GETADDR, RTM_GETROUTE, NLMSG_DONE, NLM_F_REQUEST_DUMP = 22, 26, 3, 0x301
 
 
-def addresses(_picture):
+def dump(kind):
     """Asks the kernel (rtnetlink(7)): to start ip(8) twice for each test takes longer than most tests."""
-    found = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
-        netlink.send(struct.pack("=IHHII", 24, RTM_GETADDR, NLM_F_REQUEST_DUMP, 1, 0) + bytes(8))
+        netlink.send(struct.pack("=IHHII", 28, kind, NLM_F_REQUEST_DUMP, 1, 0) + bytes(12))
         while True:
             data = netlink.recv(65536)
             while data:
                 length, kind = struct.unpack_from("=IH", data)
                 if kind == NLMSG_DONE:
-                    return found
-                found.update(addresses_of(data[16:length]))
+                    return
+                yield data[16:length]
                 data = data[(length + 3) & ~3:]
 
 
-def addresses_of(message):
-    """The addresses in one message of the kernel: struct ifaddrmsg, then attributes."""
-    family, prefix, _, _, index = struct.unpack_from("=BBBBI", message)
-    attributes = message[8:]
-    link = f"link {index}"
+def attributes_of(data):
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        yield kind, data[4:length]
+        data = data[(length + 3) & ~3:]
+
+
+def link_name(index):
     with contextlib.suppress(OSError):
-        link = socket.if_indextoname(index)
-    while len(attributes) >= 4:
-        length, kind = struct.unpack_from("=HH", attributes)
-        if kind == 1:  # IFA_ADDRESS
-            yield f"{link}: {socket.inet_ntop(family, attributes[4:length])}/{prefix}"
-        attributes = attributes[(length + 3) & ~3:]
+        return socket.if_indextoname(index)
+    return f"link {index}"
+
+
+def addresses(_picture):
+    found = set()
+    for message in dump(RTM_GETADDR):
+        # struct ifaddrmsg
+        family, prefix, _, _, index = struct.unpack_from("=BBBBI", message)
+        found.update(f"{link_name(index)}: {socket.inet_ntop(family, value)}/{prefix}"
+                     for kind, value in attributes_of(message[8:]) if kind == 1)  # IFA_ADDRESS
+    return found
+
+
+def routes(_picture):
+    """Of all tables."""
+    found = set()
+    for message in dump(RTM_GETROUTE):
+        # struct rtmsg
+        family, prefix, _, _, table = struct.unpack_from("=BBBBB", message)
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            continue
+        values = dict(attributes_of(message[12:]))
+        # RTA_DST, RTA_TABLE, RTA_OIF, RTA_GATEWAY
+        to = socket.inet_ntop(family, values[1]) if 1 in values else "default"
+        table = struct.unpack("=I", values[15])[0] if 15 in values else table
+        via = f" via {socket.inet_ntop(family, values[5])}" if 5 in values else ""
+        link = f" on {link_name(struct.unpack('=I', values[4])[0])}" if 4 in values else ""
+        found.add(f"route to {to}/{prefix}{via}{link} in table {table}")
+    return found
 
 
 def packet_rules(_picture):
@@ -286,7 +317,7 @@ def block_devices(_picture):
 
 def run_files(_picture):
     found = set()
-    for top in ("/run/stead", "/run/systemd"):
+    for top in ("/run/stead", "/run/systemd", "/var/lib/stead"):
         for folder, folders, files in os.walk(top):
             if top == "/run/systemd" and folder == top:
                 folders[:] = [name for name in folders
@@ -347,6 +378,7 @@ ASPECTS = {
     "mounts": mounts,
     "network links": links,
     "addresses": addresses,
+    "routes": routes,
     "packet rules": packet_rules,
     "network namespaces": network_namespaces,
     "control groups": cgroups,
