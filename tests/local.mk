@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	%D%/faults/inside.c \
 	%D%/system/conftest.py \
 	%D%/system/faults.py \
+	%D%/system/first-packets.c \
 	%D%/system/harness.py \
 	%D%/system/frames.py \
 	%D%/system/network.py \

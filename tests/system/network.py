@@ -23,6 +23,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import harness
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -346,13 +348,26 @@ class Host:
         process = self.start(*args, **options)
         try:
             try:
-                leader = harness.leader_of(process.pid, timeout)
+                leader = self._leader_of(process, timeout)
             except AssertionError as error:
                 process.kill()
-                raise AssertionError(f"{error}: {process.communicate()}") from None
+                output, messages = process.communicate()
+                if "not built yet" in messages:
+                    pytest.skip(messages.strip().splitlines()[-1])
+                raise AssertionError(f"{error}: {output}{messages}") from None
             yield Machine(self, process, leader)
         finally:
             harness.stop(process)
+
+    @staticmethod
+    def _leader_of(process, timeout):
+        """As harness.leader_of(), but does not wait for one that has ended."""
+        end = time.monotonic() + harness.patient(timeout)
+        while True:
+            with contextlib.suppress(AssertionError):
+                return harness.leader_of(process.pid, 0.05)
+            assert process.poll() is None, f"the launcher ended with {process.returncode}"
+            assert time.monotonic() < end, f"no first process within {timeout} s"
 
     # Seeing it ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import harness
+import network
 from harness import lines_of, output_of, run, settings_file, start
 from test_exec import mount_table, visible
 
@@ -179,17 +180,22 @@ def test_06_range_of_ids_is_made_from_the_name(busybox, name, base):
 
 # Links of the network --------------------------------------------------------------------------
 
-def test_07_names_of_links(n):
-    """The name that is too long for the kernel ends with a hash of it; the whole is another name."""
-    name = "test-container-with-a-long-name"
-    result = n.run("-n", "-M", name, "true")
-    if "not built yet" in result.stderr:
-        pytest.skip("links are not built yet")
-    with n.running("-n", "-M", name, "sleep", "99") as process:
-        harness.leader_of(process.pid)
-        text = subprocess.run(["ip", "-d", "link", "show", "ve-test-confrsb"], stdout=subprocess.PIPE,
-                              text=True, check=True).stdout
-        assert f"altname ve-{name}" in text and "state DOWN" in text
+# The machine's name, and the link's: those that are too long for the kernel end with four characters
+# of a hash, and the whole is another name. Fifteen bytes still fit.
+LINKS = [("test-container-with-a-long-name", "ve-test-confrsb", True), ("test-linkname", "ve-test-lin3FSZ", True),
+         ("test-linknam", "ve-test-linknam", False), ("test-a", "ve-test-a", False)]
+
+
+@pytest.mark.parametrize("name,link,has_altname", LINKS, ids=[name for name, _, _ in LINKS])
+def test_07_names_of_links(busybox, name, link, has_altname):
+    """And as nobody gives them addresses, the host's end is down."""
+    keep_off = [] if harness.IS_STOCK else ["--network-setup=no"]
+    with network.Host() as host:
+        with host.machine(*OPTIONS, "-n", *keep_off, "-M", name, "-D", busybox, "sleep", "99") as machine:
+            text = host.run("ip", "-d", "link", "show", link)
+            assert "state DOWN" in text
+            assert re.findall(r"altname (\S+)", text) == ([f"ve-{name}"] if has_altname else [])
+            assert "state DOWN" in machine.look("ip", "link", "show", "host0")
 
 
 def test_08_sys_and_proc_sys_follow_the_network(n):
