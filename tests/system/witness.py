@@ -30,7 +30,7 @@ PERMANENT = re.compile(
 # The slice of all machines stays; so do the two halves of a unit that was kept.
 PERMANENT_CGROUP = re.compile(r"(/machine\.slice|/supervisor|/payload)$")
 # What others on this host may do at any time.
-FOREIGN_TEMPORARY = re.compile(r"^(pytest-|tmp|ccache|cc[A-Za-z0-9]{6}|bash_jobs|systemd-private-|stead-(bench|plan|staged))")
+FOREIGN_TEMPORARY = re.compile(r"^(pytest-|tmp|ccache|cc[A-Za-z0-9]{6}|bash_jobs|systemd-private-|stead-(bench|plan|staged|trees))")
 # Our programs on the host's side: the supervisor, what it runs, and daemons.
 OUR_PROGRAMS = {"nspawn", "systemd-nspawn", "host-scope", "seccomp-compile", "machined",
                 "stead-machined", "systemd-machined", "network-keeper"}
