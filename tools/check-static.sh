@@ -11,7 +11,7 @@ skipped=0
 files=$(find src -name '*.c' ! -name 'test-*' | sort)
 flags="-std=gnu17 -D_GNU_SOURCE -Isrc -I$build -include $build/config.h"
 flags="$flags $(pkg-config --cflags libsystemd 2>/dev/null || pkg-config --cflags libelogind)"
-flags="$flags $(pkg-config --cflags libnl-3.0)"
+flags="$flags $(pkg-config --cflags libnl-3.0 libnftables)"
 
 if command -v clang-tidy >/dev/null; then
         # Each file on its own, as many at a time as there are processors.
