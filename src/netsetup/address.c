@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "basic/settings-file.h"
 #include "basic/strv.h"
 #include "netsetup/host-routes.h"
+#include "netsetup/ifname.h"
 #include "netsetup/keeper.h"
 #include "netsetup/lease.h"
 #include "netsetup/subnet-file.h"
@@ -196,13 +198,19 @@ static int find_subnet(const struct net_lease_request *q, struct net_subnet *ret
 
 /* ---- the address ------------------------------------------------------------------------- */
 
-/* A machine that the keeper knows runs; so does one whose link the host has. */
+/* A machine that the keeper knows runs; so does one whose link the host has, keeper or not. */
 static bool machine_runs(const char *machine)
 {
-        char path[256];
+        char path[256], link[LINK_NAME_SIZE];
 
         (void) snprintf(path, sizeof(path), "%s/%s", NETWORK_RUN_MACHINES, machine);
-        return access(path, F_OK) >= 0;
+        if (access(path, F_OK) >= 0)
+                return true;
+        (void) link_name_make("ve-", machine, false, link);
+        if (if_nametoindex(link) > 0)
+                return true;
+        (void) link_name_make("vb-", machine, false, link);
+        return if_nametoindex(link) > 0;
 }
 
 static const struct lease_folders folders = { NETWORK_STATE_FOLDER, NETWORK_SPARE_FOLDER,

@@ -6,6 +6,7 @@ fuzzers = \
 	tests/fuzz/fuzz-env-file \
 	tests/fuzz/fuzz-filter \
 	tests/fuzz/fuzz-names \
+	tests/fuzz/fuzz-network-conf \
 	tests/fuzz/fuzz-notify \
 	tests/fuzz/fuzz-options \
 	tests/fuzz/fuzz-program \
@@ -38,6 +39,9 @@ tests_fuzz_fuzz_env_file_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_names_SOURCES = %D%/fuzz-names.c $(fuzz_common)
 tests_fuzz_fuzz_names_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_names_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_network_conf_SOURCES = %D%/fuzz-network-conf.c $(fuzz_common)
+tests_fuzz_fuzz_network_conf_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_network_conf_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_notify_SOURCES = %D%/fuzz-notify.c $(fuzz_common)
 tests_fuzz_fuzz_notify_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_notify_LDFLAGS = $(fuzz_ldflags)
