@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	%D%/system/test_ports.py \
 	%D%/system/test_rootfs.py \
 	%D%/system/test_settings.py \
+	%D%/system/test_moved_interfaces.py \
 	%D%/system/test_stacked_links.py \
 	%D%/system/test_stop.py \
 	%D%/system/test_systemd_host.py \

@@ -34,7 +34,8 @@ static void put_address(struct netlink *nl, int type, const struct net_address *
         netlink_put(nl, type, bytes_of(a), size_of(a));
 }
 
-static void add(struct netlink *nl, int index, const struct net_address *a, uint32_t flags)
+static void add(struct netlink *nl, int index, const struct net_address *a, uint32_t flags,
+                bool broadcast)
 {
         const struct ifaddrmsg header = { .ifa_family = (uint8_t) a->family,
                                           .ifa_prefixlen = (uint8_t) a->prefix,
@@ -50,21 +51,23 @@ static void add(struct netlink *nl, int index, const struct net_address *a, uint
                 flags |= IFA_F_NODAD;
         if (flags)
                 netlink_put_u32(nl, IFA_FLAGS, flags);
-        if (a->family == AF_INET && a->prefix > 0 && a->prefix < 31) {
-                uint32_t broadcast = a->in4.s_addr | htonl(UINT32_MAX >> a->prefix);
-
-                netlink_put_u32(nl, IFA_BROADCAST, broadcast);
-        }
+        if (broadcast && a->family == AF_INET && a->prefix > 0 && a->prefix < 31)
+                netlink_put_u32(nl, IFA_BROADCAST, a->in4.s_addr | htonl(UINT32_MAX >> a->prefix));
 }
 
 void address_add(struct netlink *nl, int index, const struct net_address *a)
 {
-        add(nl, index, a, 0);
+        add(nl, index, a, 0, true);
+}
+
+void address_add_bare(struct netlink *nl, int index, const struct net_address *a)
+{
+        add(nl, index, a, 0, false);
 }
 
 void address_add_without_route(struct netlink *nl, int index, const struct net_address *a)
 {
-        add(nl, index, a, IFA_F_NOPREFIXROUTE);
+        add(nl, index, a, IFA_F_NOPREFIXROUTE, true);
 }
 
 static void begin_route(struct netlink *nl, const struct net_address *a, unsigned prefix,

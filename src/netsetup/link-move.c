@@ -45,6 +45,7 @@ static int take_address(struct nlmsghdr *message, void *userdata)
         if (record->n_addresses == MOVED_MAX_ADDRESSES)
                 return -E2BIG;
         memcpy(a.family == AF_INET ? (void *) &a.in4 : (void *) &a.in6, nla_data(from), size);
+        record->has_broadcast[record->n_addresses] = parts[IFA_BROADCAST] != NULL;
         record->addresses[record->n_addresses++] = a;
         return 0;
 }
@@ -179,11 +180,12 @@ static void note_number(const struct link_work *work, struct moved_record *recor
 static void undo_move(const struct link_work *work, const struct moved_record *record)
 {
         struct netlink_link found;
+        bool moved = netlink_find(work->nl, record->index, record->name, &found, NULL) < 0 ||
+                     !streq(found.name, record->name);
 
-        if (netlink_find(work->nl, record->index, record->name, &found, NULL) < 0 ||
-            found.index == 0 || !streq(found.name, record->name))
-                (void) moved_give_back(work->nl, work->machine, record->name, work->netns_fd);
-        moved_record_forget(record);
+        if (!moved)
+                moved_record_forget(record);
+        (void) moved_give_back(work->nl, work->machine, moved ? record->name : "", work->netns_fd);
 }
 
 int moved_make(const struct link_work *work)
@@ -383,7 +385,8 @@ static void restore(struct netlink *nl, const struct moved_record *record, int i
                 netlink_put(nl, IFLA_ADDRESS, record->mac, MAC_SIZE);
         }
         for (size_t i = 0; i < record->n_addresses; i++)
-                address_add(nl, index, &record->addresses[i]);
+                (record->has_broadcast[i] ? address_add : address_add_bare)(nl, index,
+                                                                            &record->addresses[i]);
         if (record->up)
                 netlink_request_link(nl, RTM_SETLINK, 0, index, IFF_UP, IFF_UP, "bring up",
                                      record->name);
@@ -436,7 +439,7 @@ int moved_give_back(struct netlink *nl, const char *machine, const char *name, i
                 given += r > 0;
                 left += r < 0;
         }
-        if (n > 0 && left == 0)
+        if (left == 0)
                 moved_namespace_forget(machine);
         moved_records_free(records, n);
         return given;

@@ -33,6 +33,8 @@ void link_remove(struct netlink *nl, int index);
 
 /* Add requests to the batch; addresses are usable at once, without a look for duplicates. */
 void address_add(struct netlink *nl, int index, const struct net_address *a);
+/* The same without a broadcast address. */
+void address_add_bare(struct netlink *nl, int index, const struct net_address *a);
 /* The same, but the others of its prefix are elsewhere. */
 void address_add_without_route(struct netlink *nl, int index, const struct net_address *a);
 /* A route to one address, over the link, with our source address @from (.family 0: none). */

@@ -19,6 +19,7 @@
 #include "netsetup/ifname.h"
 
 #define NAMESPACE_SUFFIX ".netns"
+#define FOLDER_TRIES 5
 
 void moved_record_done(struct moved_record *record)
 {
@@ -47,9 +48,12 @@ static int add_lists(struct strbuf *out, const struct moved_record *record)
         char text[NET_ADDRESS_TEXT_SIZE];
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < record->n_addresses; i++)
+        for (size_t i = 0; r >= 0 && i < record->n_addresses; i++) {
                 r = env_file_add(out, "ADDRESS",
                                  net_address_prefix_text(&record->addresses[i], text));
+                if (r >= 0 && record->has_broadcast[i])
+                        r = env_file_add(out, "BROADCAST", "yes");
+        }
         STRV_FOREACH(name, record->altnames)
         if (r >= 0)
                 r = env_file_add(out, "ALTNAME", *name);
@@ -150,6 +154,8 @@ static int take_item(const struct env_assignment *item, struct moved_record *rec
         }
         if (streq(name, "ADDRESS"))
                 return take_address(value, record);
+        if (streq(name, "BROADCAST") && record->n_addresses > 0)
+                return parse_boolean(value, &record->has_broadcast[record->n_addresses - 1]);
         return streq(name, "ALTNAME") ? strv_add(&record->altnames, value) : -EINVAL;
 }
 
@@ -202,12 +208,18 @@ int moved_record_store(struct moved_record *record, struct failure *failure)
         record->host = number_of_namespace();
         file_name(record, name, sizeof(name));
         r = moved_record_to_text(record, &text);
-        if (r >= 0)
+        /* Whoever takes the last file away removes the folder, which may be just now. */
+        for (int i = 0; r >= 0 && i < FOLDER_TRIES; i++) {
+                fd = fd_close(fd);
                 r = make_directories(MOVED_FOLDER, 0700);
-        if (r >= 0)
-                r = fd = open_folder();
-        if (r >= 0)
-                r = replace_file_at(fd, name, 0600, text);
+                if (r >= 0)
+                        r = fd = open_folder();
+                if (r >= 0)
+                        r = replace_file_at(fd, name, 0600, text);
+                if (r != -ENOENT)
+                        break;
+                r = i + 1 < FOLDER_TRIES ? 0 : r;
+        }
         if (r < 0)
                 return failure_set(failure, r,
                                    "Cannot write down, in '%s/%s', how interface '%s' is now: %s.",
@@ -221,8 +233,8 @@ void moved_record_forget(const struct moved_record *record)
         char name[96];
 
         file_name(record, name, sizeof(name));
-        if (fd >= 0)
-                (void) unlinkat(fd, name, 0);
+        if (fd >= 0 && unlinkat(fd, name, 0) == 0)
+                (void) rmdir(MOVED_FOLDER); /* if it was the last one */
 }
 
 /* One file; those that are none of ours, or were damaged, are left alone. */
@@ -257,7 +269,7 @@ int moved_records_load(const char *machine, struct moved_record **ret, size_t *r
         *ret = NULL;
         *ret_n = 0;
         if (fd < 0)
-                return fd == -ENOENT ? 0 : fd;
+                return fd;
         folder = fdopendir(fd);
         if (!folder)
                 return -errno;
@@ -321,8 +333,7 @@ void moved_namespace_forget(const char *machine)
         char path[PATH_MAX];
 
         namespace_path(machine, path, sizeof(path));
-        if (unlink(path) == 0 || errno != EBUSY)
-                return;
-        (void) mount_detach(path);
-        (void) unlink(path);
+        if (unlink(path) < 0 && errno == EBUSY && mount_detach(path) >= 0)
+                (void) unlink(path);
+        (void) rmdir(MOVED_FOLDER);
 }

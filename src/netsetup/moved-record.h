@@ -26,6 +26,7 @@ struct moved_record {
         uint8_t mac[MAC_SIZE], permanent_mac[MAC_SIZE];
         char alias[IFALIASZ];
         struct net_address addresses[MOVED_MAX_ADDRESSES];
+        bool has_broadcast[MOVED_MAX_ADDRESSES]; /* the usual one of its prefix */
         size_t n_addresses;
         char **altnames;
 };
@@ -40,7 +41,8 @@ int moved_record_parse(const char *text, size_t size, struct moved_record *ret);
 int moved_record_store(struct moved_record *record, struct failure *failure);
 void moved_record_forget(const struct moved_record *record);
 
-/* All records of @machine that are of the caller's network namespace. The caller gives them to moved_records_free(). */
+/* All records of @machine that are of the caller's network namespace; -ENOENT: nobody has any. The caller
+ * gives them to moved_records_free(). */
 int moved_records_load(const char *machine, struct moved_record **ret, size_t *ret_n);
 void moved_records_free(struct moved_record *records, size_t n);
 

@@ -40,8 +40,7 @@ static int make_all(struct net_run *run, struct netlink *nl, pid_t leader, struc
         const struct net_plan *plan = run->plan;
 
         /* What one of this name that was killed had: it may be what is asked for again. */
-        if (run->netns_fd >= 0)
-                (void) moved_give_back(nl, plan->machine, NULL, -1);
+        (void) moved_give_back(nl, plan->machine, NULL, -1);
         for (size_t i = 0; i < plan->n_links; i++) {
                 const struct link_work work = { .nl = nl,
                                                 .link = &plan->links[i],

@@ -393,7 +393,7 @@ static int keep_link(struct nlmsghdr *message, void *userdata)
 
 void netlink_ask_link(struct netlink *nl, int index, const char *name, struct netlink_link *ret)
 {
-        ret->index = 0;
+        *ret = (struct netlink_link){ .index = 0 };
         netlink_request_link(nl, RTM_GETLINK, 0, index, 0, 0, "look for the interface", name);
         netlink_put_u32(nl, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
         if (index == 0)

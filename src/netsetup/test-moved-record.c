@@ -25,6 +25,7 @@ static void is_read_as_written(void **state)
                                                         .mtu = 9000,
                                                         .up = true,
                                                         .has_mac = true,
+                                                        .has_broadcast = { true, false },
                                                         .n_addresses = 2 };
         struct moved_record out CLEANUP_MOVED_RECORD = { .index = 0 };
         char *text CLEANUP_FREE = NULL, *again CLEANUP_FREE = NULL;
@@ -43,6 +44,7 @@ static void is_read_as_written(void **state)
         assert_string_equal(out.alias, in.alias);
         assert_string_equal(out.altnames[1], "a name");
         assert_int_equal(out.n_addresses, 2);
+        assert_true(out.has_broadcast[0] && !out.has_broadcast[1]);
         assert_true(out.has_mac && out.up && !out.has_permanent_mac);
 }
 
