@@ -20,3 +20,12 @@ network_keeper_SOURCES = \
 	src/netsetup/names-service.c src/netsetup/names-service.h
 network_keeper_CFLAGS = $(AM_CFLAGS) $(SDBUS_CFLAGS)
 network_keeper_LDADD = src/netsetup/libportservice.a $(firewall_libraries) $(SDBUS_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += src/netsetup/test-keeper
+TESTS += src/netsetup/test-keeper
+src_netsetup_test_keeper_SOURCES = src/netsetup/test-keeper.c
+src_netsetup_test_keeper_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+src_netsetup_test_keeper_LDADD = src/netsetup/libnetsetup.a src/basic/libbasic.a $(NL_LIBS) \
+	$(CMOCKA_LIBS)
+endif

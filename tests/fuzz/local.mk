@@ -5,6 +5,7 @@ fuzzers = \
 	tests/fuzz/fuzz-channel \
 	tests/fuzz/fuzz-env-file \
 	tests/fuzz/fuzz-filter \
+	tests/fuzz/fuzz-keeper \
 	tests/fuzz/fuzz-names \
 	tests/fuzz/fuzz-network-conf \
 	tests/fuzz/fuzz-notify \
@@ -36,6 +37,9 @@ tests_fuzz_fuzz_channel_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_env_file_SOURCES = %D%/fuzz-env-file.c $(fuzz_common)
 tests_fuzz_fuzz_env_file_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_env_file_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_keeper_SOURCES = %D%/fuzz-keeper.c $(fuzz_common)
+tests_fuzz_fuzz_keeper_LDADD = $(fuzz_libraries)
+tests_fuzz_fuzz_keeper_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_names_SOURCES = %D%/fuzz-names.c $(fuzz_common)
 tests_fuzz_fuzz_names_LDADD = $(fuzz_libraries)
 tests_fuzz_fuzz_names_LDFLAGS = $(fuzz_ldflags)
