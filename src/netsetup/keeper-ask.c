@@ -169,7 +169,8 @@ int member_names_ask(struct member *m, struct failure *failure)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         a->member = m;
         a->id = (uint16_t) (0x5354 + m->fd);
-        a->size = names_question(m->request.machine, a->id, a->question, sizeof(a->question));
+        a->size = names_question(m->request.machine, k->pools.domain, a->id, a->question,
+                                 sizeof(a->question));
         a->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         r = a->fd < 0 ? -errno : sd_event_now(k->event, CLOCK_MONOTONIC, &a->begun_us);
         a->announced_us = a->begun_us;

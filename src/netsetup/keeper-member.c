@@ -125,7 +125,7 @@ static int add_names(struct member *m, struct failure *failure)
         r = names_service_add(m->network->names, q, failure);
         if (r < 0)
                 return r;
-        names_hosts_print(q->machine, &q->address4, &q->address6, &text);
+        names_hosts_print(q->machine, m->keeper->pools.domain, &q->address4, &q->address6, &text);
         return write_file(m, m->keeper->hosts_fd, &text, failure);
 }
 

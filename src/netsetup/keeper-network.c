@@ -89,8 +89,8 @@ static int make_network(struct keeper *k, const struct keeper_request *q, struct
         r = make_folder(folder, &n->subnet, failure);
         if (r >= 0)
                 r = names_service_start(k->event, folder, n->name,
-                                        q->bridge[0] ? q->bridge : "ve-*", &n->subnet, on_notice, n,
-                                        &n->names, failure);
+                                        q->bridge[0] ? q->bridge : "ve-*", &n->subnet, &k->pools,
+                                        on_notice, n, &n->names, failure);
         if (r < 0) {
                 network_leave(n, "");
                 return r;

@@ -202,6 +202,7 @@ static void keeper_done(struct keeper *k)
         k->sweep = sd_event_source_disable_unref(k->sweep);
         k->zones = strv_free(k->zones);
         (void) sd_event_unref(k->event);
+        net_pools_done(&k->pools);
         (void) fd_close(k->listen_fd);
         (void) fd_close(k->run_fd);
         (void) fd_close(k->machines_fd);
@@ -219,7 +220,10 @@ int keeper_run(int listen_fd, struct failure *failure)
         /* The socket is ours, so nobody else's network is swept away. */
         if (keeper_clear(&why) < 0)
                 syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", why.text);
-        r = open_folders(&k, failure);
+        /* What would follow from the host's id is not asked for. */
+        r = net_pools_read(&(struct id128){ { 0 } }, true, &k.pools, failure);
+        if (r >= 0)
+                r = open_folders(&k, failure);
         if (r >= 0)
                 r = open_loop(&k, failure);
         if (r < 0)

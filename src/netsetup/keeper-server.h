@@ -15,6 +15,7 @@
 
 struct keeper {
         sd_event *event;
+        struct net_pools pools;            /* the configuration, as it was when we began */
         int listen_fd;                     /* -1: it is ending */
         int run_fd, machines_fd, hosts_fd; /* folders below NETWORK_RUN_FOLDER */
         struct stat namespace;             /* of the network that we are in */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "netsetup/names-config.h"
 
+#include "basic/strv.h"
 #include "netsetup/ifname.h"
 
 /* How long a guest may keep an address without asking again. It never gets another one, so that short
@@ -26,9 +27,13 @@ static void print_dns(const struct names_config *c, struct strbuf *out)
         strbuf_addf(out,
                     "no-hosts\n"
                     "hostsdir=%s\n"
-                    "local=/" NAMES_DOMAIN "/\n"
+                    "local=/%s/\n"
                     "cache-size=%d\n",
-                    c->hosts_folder, CACHE_SIZE);
+                    c->hosts_folder, c->pools->domain, CACHE_SIZE);
+        if (c->pools->resolvers)
+                strbuf_add(out, "no-resolv\n");
+        STRV_FOREACH(resolver, c->pools->resolvers)
+        strbuf_addf(out, "server=%s\n", *resolver);
 }
 
 static void print_dhcp(const struct names_config *c, struct strbuf *out)
@@ -72,13 +77,13 @@ void names_config_print(const struct names_config *c, struct strbuf *out)
                     "bind-dynamic\n"
                     "interface=%s\n"
                     "except-interface=lo\n"
-                    "domain=" NAMES_DOMAIN "\n",
-                    c->network, c->interface);
+                    "domain=%s\n",
+                    c->network, c->interface, c->pools->domain);
         print_dns(c, out);
         print_dhcp(c, out);
 }
 
-void names_hosts_print(const char *machine, const struct net_address *address4,
+void names_hosts_print(const char *machine, const char *domain, const struct net_address *address4,
                        const struct net_address *address6, struct strbuf *out)
 {
         const struct net_address *addresses[] = { address4, address6 };
@@ -88,8 +93,8 @@ void names_hosts_print(const char *machine, const struct net_address *address4,
 
                 /* The first name is the one of the reverse look-up. */
                 if (addresses[i]->family)
-                        strbuf_addf(out, "%s %s." NAMES_DOMAIN " %s\n",
-                                    net_address_text(addresses[i], text), machine, machine);
+                        strbuf_addf(out, "%s %s.%s %s\n", net_address_text(addresses[i], text),
+                                    machine, domain, machine);
         }
 }
 
@@ -131,26 +136,28 @@ static size_t add_labels(const char *name, uint8_t *p, size_t left)
         return n;
 }
 
-size_t names_question(const char *machine, uint16_t id, uint8_t *ret, size_t size)
+size_t names_question(const char *machine, const char *domain, uint16_t id, uint8_t *ret,
+                      size_t size)
 {
-        static const uint8_t domain[] = "\x07" NAMES_DOMAIN; /* with the root's NUL */
-        static const uint8_t type_and_class[] = { 0, 1, 0, 1 };
-        size_t n, tail = sizeof(domain) + sizeof(type_and_class);
+        static const uint8_t tail[] = { 0, 0, 1, 0, 1 }; /* the root, type A, class IN */
+        const char *const names[] = { machine, domain };
+        size_t n = HEADER_SIZE;
 
-        if (size < HEADER_SIZE + tail)
+        if (size < HEADER_SIZE + sizeof(tail))
                 return 0;
         memset(ret, 0, HEADER_SIZE);
         ret[0] = (uint8_t) (id >> 8);
         ret[1] = (uint8_t) id;
         ret[5] = 1; /* one question */
-        n = add_labels(machine, ret + HEADER_SIZE, size - HEADER_SIZE - tail);
-        if (n == 0)
-                return 0;
-        n += HEADER_SIZE;
-        memcpy(ret + n, domain, sizeof(domain));
-        n += sizeof(domain);
-        memcpy(ret + n, type_and_class, sizeof(type_and_class));
-        return n + sizeof(type_and_class);
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                size_t added = add_labels(names[i], ret + n, size - sizeof(tail) - n);
+
+                if (added == 0)
+                        return 0;
+                n += added;
+        }
+        memcpy(ret + n, tail, sizeof(tail));
+        return n + sizeof(tail);
 }
 
 /* Behind the name at @at; 0 if it does not end. */

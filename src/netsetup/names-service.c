@@ -12,10 +12,10 @@
 #include "basic/log.h"
 #include "basic/process.h"
 #include "basic/strbuf.h"
-#include "netsetup/dnsmasq.h"
 #include "netsetup/keeper.h"
 #include "netsetup/names-config.h"
 #include "netsetup/names-process.h"
+#include "netsetup/net-facts.h"
 
 /* After so many milliseconds it is started again; the longer the more often it ended in a row. */
 static const unsigned back_off_ms[] = { 0, 100, 1000, 5000, 30000 };
@@ -31,6 +31,7 @@ struct names_service {
         char *folder, *config_path, *program;
         char *network, *interface;
         struct net_subnet subnet;
+        const struct net_pools *pools;
         names_notice notice;
         void *userdata;
 
@@ -88,6 +89,7 @@ static int write_config(struct names_service *s, struct failure *failure)
                                              .hosts_folder = NETWORK_RUN_HOSTS,
                                              .dhcp_folder = dhcp,
                                              .subnet = &s->subnet,
+                                             .pools = s->pools,
                                              .no_dns = s->no_dns,
                                              .no_dhcp = s->no_dhcp };
 
@@ -305,11 +307,15 @@ static int set_up(struct names_service *s, const char *folder, const char *netwo
 {
         char program[DNSMASQ_PATH_SIZE] = "";
 
-        if (!dnsmasq_find(program))
-                (void) snprintf(s->problem, sizeof(s->problem),
-                                "Machines have no names and no DHCP, since dnsmasq is not "
-                                "installed; on Debian: "
-                                "apt-get install dnsmasq-base.");
+        if (net_dnsmasq_find(s->pools, program) < 0) {
+                program[0] = '\0';
+                if (!s->pools->no_dnsmasq) /* else it is as somebody wants it */
+                        (void) snprintf(s->problem, sizeof(s->problem),
+                                        "Machines have no names and no DHCP, since %.200s is not "
+                                        "installed; on "
+                                        "Debian: apt-get install dnsmasq-base.",
+                                        s->pools->dnsmasq ? s->pools->dnsmasq : "dnsmasq");
+        }
         s->folder = strdup(folder);
         s->network = strdup(network);
         s->interface = strdup(interface);
@@ -322,8 +328,9 @@ static int set_up(struct names_service *s, const char *folder, const char *netwo
 }
 
 int names_service_start(sd_event *event, const char *folder, const char *network,
-                        const char *interface, const struct net_subnet *subnet, names_notice notice,
-                        void *userdata, struct names_service **ret, struct failure *failure)
+                        const char *interface, const struct net_subnet *subnet,
+                        const struct net_pools *pools, names_notice notice, void *userdata,
+                        struct names_service **ret, struct failure *failure)
 {
         struct names_service *s = calloc(1, sizeof(*s));
         int r;
@@ -332,6 +339,7 @@ int names_service_start(sd_event *event, const char *folder, const char *network
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         *s = (struct names_service){ .event = event,
                                      .subnet = *subnet,
+                                     .pools = pools,
                                      .notice = notice,
                                      .userdata = userdata,
                                      .folder_fd = -1,

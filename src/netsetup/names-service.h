@@ -5,6 +5,7 @@
 
 #include "basic/failure.h"
 #include "netsetup/keeper-message.h"
+#include "netsetup/pool.h"
 
 /*
  * One dnsmasq, for one network: names, DHCPv4, DHCPv6 and router advertisements. It runs without root, dies
@@ -16,12 +17,13 @@ struct names_service;
 typedef void (*names_notice)(void *userdata, const char *text);
 
 /*
- * @folder is the network's own; what is in it is made here. That dnsmasq is not installed or the port is
+ * @pools is borrowed. @folder is the network's own; what is in it is made here. That dnsmasq is not installed or the port is
  * in use is no failure: names_service_problem() says so.
  */
 int names_service_start(sd_event *event, const char *folder, const char *network,
-                        const char *interface, const struct net_subnet *subnet, names_notice notice,
-                        void *userdata, struct names_service **ret, struct failure *failure);
+                        const char *interface, const struct net_subnet *subnet,
+                        const struct net_pools *pools, names_notice notice, void *userdata,
+                        struct names_service **ret, struct failure *failure);
 
 /* Ends dnsmasq and waits for that; its files stay. Accepts NULL. */
 void names_service_stop(struct names_service *service);

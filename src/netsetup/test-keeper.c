@@ -165,11 +165,15 @@ static bool says(const struct names_config *config, const char *line)
 static void dnsmasq_is_told(void **state)
 {
         struct net_subnet s = subnet();
+        char domain[] = "machine", resolver[] = "192.0.2.53#5353";
+        char *resolvers[] = { resolver, NULL };
+        struct net_pools pools = { .domain = domain };
         struct names_config config = { .network = "host",
                                        .interface = "ve-*",
                                        .hosts_folder = "/run/h",
                                        .dhcp_folder = "/run/d",
-                                       .subnet = &s };
+                                       .subnet = &s,
+                                       .pools = &pools };
 
         (void) state;
         assert_true(says(&config, "interface=ve-*"));
@@ -179,6 +183,10 @@ static void dnsmasq_is_told(void **state)
         assert_true(says(&config, "dhcp-range=10.1.64.0,static,255.255.192.0,12h"));
         assert_true(says(&config, "dhcp-range=fd00:1::,static,off-link,64,12h"));
         assert_true(says(&config, "local=/machine/"));
+        assert_false(says(&config, "no-resolv"));
+        pools.resolvers = resolvers;
+        assert_true(says(&config, "no-resolv"));
+        assert_true(says(&config, "server=192.0.2.53#5353"));
         config.interface = "vz-lab";
         assert_true(says(&config, "dhcp-range=fd00:1::,static,64,12h"));
         config.no_dns = true;
@@ -200,7 +208,7 @@ static void files_of_machines(void **state)
         (void) state;
         assert_int_equal(net_address_parse("10.1.64.9/18", &four), 0);
         assert_int_equal(net_address_parse("fd00:1::9/128", &six), 0);
-        names_hosts_print("web", &four, &six, &hosts);
+        names_hosts_print("web", "machine", &four, &six, &hosts);
         assert_string_equal(strbuf_text(&hosts),
                             "10.1.64.9 web.machine web\nfd00:1::9 web.machine web\n");
         names_dhcp_print("web", mac, &four, &six, &dhcp);
@@ -215,14 +223,14 @@ static void questions_are_asked(void **state)
         char label[80] = "";
 
         (void) state;
-        assert_int_equal(names_question("web.lab", 0x1234, question, sizeof(question)),
+        assert_int_equal(names_question("web.lab", "machine", 0x1234, question, sizeof(question)),
                          sizeof(expected) - 1);
         assert_memory_equal(question, expected, sizeof(expected) - 1);
-        assert_int_equal(names_question("web.lab", 1, question, 32), 0);
-        assert_int_equal(names_question("", 1, question, sizeof(question)), 0);
-        assert_int_equal(names_question("a..b", 1, question, sizeof(question)), 0);
+        assert_int_equal(names_question("web.lab", "machine", 1, question, 32), 0);
+        assert_int_equal(names_question("", "machine", 1, question, sizeof(question)), 0);
+        assert_int_equal(names_question("a..b", "machine", 1, question, sizeof(question)), 0);
         memset(label, 'a', 64);
-        assert_int_equal(names_question(label, 1, question, sizeof(question)), 0);
+        assert_int_equal(names_question(label, "machine", 1, question, sizeof(question)), 0);
 }
 
 static void answers_are_understood(void **state)

@@ -387,6 +387,25 @@ def test_bad_requests(host, lines):
     wait_gone(host)
 
 
+def test_configuration(host):
+    host.run("mkdir", "-p", "/etc/stead")
+    host.write("/etc/stead/network.conf", f"[Network]\nDomain=guests.example\nResolvers={host.DNS}#53\n")
+    with guests(host, 1) as (one,), members(host, (one,)):
+        assert one.ask("resolve", "guest1.guests.example", GATEWAY4).split() == [one.address4, one.address6]
+        assert one.ask("reverse", one.address4, GATEWAY4) == "guest1.guests.example"
+        assert one.ask("resolve", "outside.test", GATEWAY4)
+        assert f"server={host.DNS}#53" in host.read(f"{FOLDER}/networks/host/dnsmasq.conf")
+    wait_gone(host)
+    host.write("/etc/stead/network.conf", "[Network]\nDnsmasq=/nowhere/dnsmasq\n")
+    with guests(host, 1) as (one,):
+        member = Member(host, *one.lines())
+        assert "/nowhere/dnsmasq is not installed" in member.ready()["text"]
+        assert one.ask("ping", host.OUTSIDE4)
+        member.leave()
+    wait_gone(host)
+    host.run("rm", "/etc/stead/network.conf")
+
+
 @pytest.mark.slow
 def test_many_members(host, record_count):
     count = 200
