@@ -404,7 +404,8 @@ class Host:
     @staticmethod
     def _is_permanent(line):
         return line in ("/run/systemd/nspawn/locks", "/run/systemd/nspawn/propagate",
-                        "/run/systemd/nspawn/unix-export", "/run/stead/network")
+                        "/run/systemd/nspawn/unix-export", "/run/stead/network",
+                        "/run/stead/network/moved")
 
     def check_clean(self, patience=5):
         """Requires that the host is as before the first machine."""

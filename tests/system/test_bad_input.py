@@ -205,12 +205,6 @@ def test_bad_property(busybox, value):
 
 NOT_BUILT = [
     "--image=/x", "-i /x",
-    "--network-veth", "-n", "--network-bridge=br0", "--network-zone=z", "--port=80",
-    "--network-interface=eth9", "--network-macvlan=eth9", "--network-ipvlan=eth9",
-    "--network-veth-extra=a:b", "--network-namespace-path=/x",
-    "--set-credential=a:b", "--load-credential=a:/x",
-    "--suppress-sync=yes", "--personality=x86", "--cpu-affinity=0",
-    "--oom-score-adjust=1", "--ambient-capability=CAP_CHOWN", "--selinux-context=x",
     "--oci-bundle=/x", "--root-hash=" + 32 * "0", "--private-users=managed",
 ]
 
