@@ -135,6 +135,12 @@ static int make_pair(const struct link_work *work, int master)
                 if (r != -EEXIST || found.index == 0 || i == DYING_TRIES) {
                         if (r != -EEXIST)
                                 remove_half_made(work);
+                        if (r == -EOPNOTSUPP && master)
+                                return failure_set(work->failure, r,
+                                                   "'%s' is no bridge that links can join (%s). "
+                                                   "Name one (ip link show type bridge), or take "
+                                                   "--network-zone=, whose bridge is made.",
+                                                   work->link->master, work->link->origin);
                         return failure_set(work->failure, r < 0 ? r : -ENODEV, "%s",
                                            r < 0 ? failure.text : "A new interface is gone.");
                 }
