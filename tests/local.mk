@@ -31,6 +31,7 @@ EXTRA_DIST += \
 	%D%/system/test_hostile.py \
 	%D%/system/test_faults.py \
 	%D%/system/test_integration.py \
+	%D%/system/test_leases.py \
 	%D%/system/test_limits.py \
 	%D%/system/test_mounts.py \
 	%D%/system/test_nesting.py \

@@ -217,7 +217,7 @@ static int fail_full(const struct store *s)
                            "are given to others that run or did so in the last %ld days. Let its "
                            "subnet be larger (network.conf), or remove those that are no more "
                            "from '%s/%s/" BY_NUMBER "'.",
-                           q->machine, q->network, LEASE_REST_SECONDS / (24 * 3600L),
+                           q->machine, q->network, LEASE_REST_SECONDS / (24L * 3600),
                            s->path[s->home], q->network);
 }
 

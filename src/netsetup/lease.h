@@ -24,7 +24,7 @@
 
 /* A claim that is free for others if there is no other number left: unused for so long, and its
  * machine does not run. */
-#define LEASE_REST_SECONDS (7 * 24 * 3600L)
+#define LEASE_REST_SECONDS (7L * 24 * 3600)
 
 struct lease_folders {
         const char *state; /* "/var/lib/stead/network", borrowed */

@@ -50,7 +50,7 @@ int net_address_parse(const char *text, struct net_address *ret)
 
         if (n >= sizeof(host))
                 return -EINVAL;
-        memcpy(host, text, n);
+        (void) snprintf(host, sizeof(host), "%.*s", (int) n, text);
         if (inet_pton(a.family, host, a.family == AF_INET6 ? (void *) &a.in6 : &a.in4) != 1)
                 return -EINVAL;
         if (slash && parse_ulong(slash + 1, 0, longest, &prefix) < 0)
