@@ -13,69 +13,50 @@
 #include "netsetup/firewall-parts.h"
 
 /*
- * Counters of single elements. libnftables would read all sets and maps of the host for each look, and anybody
- * may read, so this is asked on a socket of its own.
+ * The counters of published ports. libnftables would read all sets and maps of the host for each look, and
+ * anybody may read, so this is asked on a socket of its own: one request for each of our four.
  */
 
-/* As the kernel keeps a key of several parts: each is padded to 4 bytes. */
-struct element_key {
-        uint8_t bytes[24];
-        int length;
+struct reader {
+        void (*take)(void *data, const struct firewall_count *count);
+        void *data;
+        enum firewall_counter which;
+        int family;
 };
 
-static void key_add(struct element_key *key, const void *part, int length)
+static const struct {
+        const char *name;
+        enum firewall_counter which;
+        int family;
+} sets[] = {
+        { "ports4", FIREWALL_REDIRECTED, AF_INET },
+        { "ports6", FIREWALL_REDIRECTED, AF_INET6 },
+        { "arrived4", FIREWALL_FORWARDED, AF_INET },
+        { "arrived6", FIREWALL_FORWARDED, AF_INET6 },
+};
+
+/* As the kernel keeps a key of several parts: each is padded to 4 bytes. */
+static bool read_key(const struct nlattr *value, const struct reader *reader,
+                     struct firewall_count *ret)
 {
-        memcpy(key->bytes + key->length, part, (size_t) length);
-        key->length += (length + 3) & ~3;
-}
+        const uint8_t *bytes = nla_data(value);
+        int size = reader->family == AF_INET ? 4 : 16;
+        uint16_t port;
 
-static void key_fill(struct element_key *key, const struct net_port *port,
-                     const struct net_address *a, enum firewall_counter which)
-{
-        uint8_t protocol = port->protocol == NET_TCP ? IPPROTO_TCP : IPPROTO_UDP;
-        uint16_t number = htons(which == FIREWALL_FORWARDED ? port->guest : port->host);
-
-        *key = (struct element_key){ 0 };
-        key_add(key, &protocol, sizeof(protocol));
-        if (which == FIREWALL_FORWARDED && a->family == AF_INET)
-                key_add(key, &a->in4, sizeof(a->in4));
-        else if (which == FIREWALL_FORWARDED)
-                key_add(key, &a->in6, sizeof(a->in6));
-        key_add(key, &number, sizeof(number));
-}
-
-static int put_element(struct nl_msg *message, const struct element_key *key)
-{
-        struct nlattr *element, *value;
-
-        element = nla_nest_start(message, NFTA_LIST_ELEM);
-        value = element ? nla_nest_start(message, NFTA_SET_ELEM_KEY) : NULL;
-        if (!value || nla_put(message, NFTA_DATA_VALUE, key->length, key->bytes) < 0)
-                return -ENOMEM;
-        nla_nest_end(message, value);
-        nla_nest_end(message, element);
-        return 0;
-}
-
-/* Asks for one element of the set. */
-static struct nl_msg *make_question(const char *set, const struct element_key *key)
-{
-        const struct nfgenmsg header = { .nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0 };
-        struct nl_msg *message =
-                nlmsg_alloc_simple((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM, NLM_F_REQUEST);
-        struct nlattr *list = NULL;
-
-        if (message &&
-            nlmsg_append(message, (void *) &header, sizeof(header), NLMSG_ALIGNTO) == 0 &&
-            nla_put_string(message, NFTA_SET_ELEM_LIST_TABLE, "stead") == 0 &&
-            nla_put_string(message, NFTA_SET_ELEM_LIST_SET, set) == 0)
-                list = nla_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
-        if (!list || put_element(message, key) < 0) {
-                nlmsg_free(message);
-                return NULL;
+        if (reader->which == FIREWALL_REDIRECTED)
+                size = 0;
+        if (nla_len(value) < 4 + size + 4)
+                return false;
+        *ret = (struct firewall_count){ .which = reader->which,
+                                        .protocol = bytes[0] == IPPROTO_UDP ? NET_UDP : NET_TCP };
+        if (size > 0) {
+                ret->a.family = reader->family;
+                memcpy(reader->family == AF_INET ? (void *) &ret->a.in4 : (void *) &ret->a.in6,
+                       bytes + 4, (size_t) size);
         }
-        nla_nest_end(message, list);
-        return message;
+        memcpy(&port, bytes + 4 + size, sizeof(port));
+        ret->port = ntohs(port);
+        return true;
 }
 
 static const struct nlattr *find_nested(const struct nlattr *in, int type)
@@ -83,85 +64,71 @@ static const struct nlattr *find_nested(const struct nlattr *in, int type)
         return in ? nla_find(nla_data(in), nla_len(in), type) : NULL;
 }
 
-static int take_answer(struct nl_msg *message, void *sum)
+static void take_element(const struct nlattr *element, const struct reader *reader)
 {
-        const struct nlattr *a = nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct nfgenmsg),
-                                                 NFTA_SET_ELEM_LIST_ELEMENTS);
+        const struct nlattr *key, *packets;
+        struct firewall_count count;
+        uint64_t n;
 
-        a = find_nested(find_nested(a, NFTA_LIST_ELEM), NFTA_SET_ELEM_EXPR);
-        a = find_nested(find_nested(a, NFTA_EXPR_DATA), NFTA_COUNTER_PACKETS);
-        if (a && nla_len(a) == sizeof(uint64_t)) {
-                uint64_t packets;
+        key = find_nested(find_nested(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
+        packets = find_nested(find_nested(element, NFTA_SET_ELEM_EXPR), NFTA_EXPR_DATA);
+        packets = find_nested(packets, NFTA_COUNTER_PACKETS);
+        if (!key || !packets || nla_len(packets) != sizeof(n) || !read_key(key, reader, &count))
+                return;
+        memcpy(&n, nla_data(packets), sizeof(n));
+        count.packets = be64toh(n);
+        reader->take(reader->data, &count);
+}
 
-                memcpy(&packets, nla_data(a), sizeof(packets));
-                *(uint64_t *) sum += be64toh(packets);
-        }
+static int take_answer(struct nl_msg *message, void *reader)
+{
+        struct nlattr *list = nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct nfgenmsg),
+                                              NFTA_SET_ELEM_LIST_ELEMENTS);
+        struct nlattr *element;
+        int rest;
+
+        if (list)
+                nla_for_each_nested(element, list, rest) take_element(element, reader);
         return NL_OK;
 }
 
-static int ask(struct nl_sock *socket, const char *set, const struct element_key *key)
+static int ask(struct nl_sock *socket, const char *set)
 {
-        struct nl_msg *message = make_question(set, key);
-        int r;
+        const struct nfgenmsg header = { .nfgen_family = NFPROTO_INET, .version = NFNETLINK_V0 };
+        struct nl_msg *message =
+                nlmsg_alloc_simple((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM, NLM_F_DUMP);
+        int r = -NLE_NOMEM;
 
-        if (!message)
-                return -ENOMEM;
-        r = nl_send_auto(socket, message);
+        if (message &&
+            nlmsg_append(message, (void *) &header, sizeof(header), NLMSG_ALIGNTO) == 0 &&
+            nla_put_string(message, NFTA_SET_ELEM_LIST_TABLE, "stead") == 0 &&
+            nla_put_string(message, NFTA_SET_ELEM_LIST_SET, set) == 0)
+                r = nl_send_auto(socket, message);
         nlmsg_free(message);
         if (r >= 0)
                 r = nl_recvmsgs_default(socket);
         if (r >= 0)
                 return 0;
-        return r == -NLE_OBJ_NOTFOUND ? -ENOENT : -EIO;
+        return r == -NLE_DUMP_INTR ? -EAGAIN : -EIO;
 }
 
-static int ask_port(struct nl_sock *socket, const struct net_port *port,
-                    const struct net_address *a, enum firewall_counter which)
+int firewall_read_counters(void (*take)(void *data, const struct firewall_count *count), void *data)
 {
-        static const char *const sets[2][2] = { { "ports4", "ports6" },
-                                                { "arrived4", "arrived6" } };
-        struct element_key key;
-
-        if (a->family == 0)
-                return 0;
-        key_fill(&key, port, a, which);
-        return ask(socket, sets[which == FIREWALL_FORWARDED][a->family == AF_INET6], &key);
-}
-
-static int ask_all(struct nl_sock *socket, const struct firewall_member *m,
-                   enum firewall_counter which)
-{
-        struct guest_ports seen = { 0 };
-        int r = 0;
-
-        for (size_t i = 0; i < m->n_ports && r == 0; i++) {
-                bool is_new = guest_ports_add(&seen, &m->ports[i]);
-
-                if (which == FIREWALL_FORWARDED && !is_new)
-                        continue;
-                r = ask_port(socket, &m->ports[i], &m->address4, which);
-                if (r == 0)
-                        r = ask_port(socket, &m->ports[i], &m->address6, which);
-        }
-        return r;
-}
-
-int firewall_read_counters(const struct firewall_member *m, enum firewall_counter which,
-                           uint64_t *ret)
-{
+        struct reader reader = { .take = take, .data = data };
         struct nl_sock *socket = nl_socket_alloc();
         int r = -ENOMEM;
 
         if (!socket)
                 return r;
-        *ret = 0;
-        /* One answer to one question: the element, or why not. */
-        nl_socket_disable_auto_ack(socket);
         r = nl_connect(socket, NETLINK_NETFILTER) < 0 ? -EIO : 0;
-        if (r == 0 && nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, take_answer, ret) < 0)
+        if (r == 0 &&
+            nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, take_answer, &reader) < 0)
                 r = -EIO;
-        if (r == 0)
-                r = ask_all(socket, m, which);
+        for (size_t i = 0; i < ARRAY_SIZE(sets) && r == 0; i++) {
+                reader.which = sets[i].which;
+                reader.family = sets[i].family;
+                r = ask(socket, sets[i].name);
+        }
         nl_socket_free(socket);
         return r;
 }

@@ -48,11 +48,20 @@ static inline bool guest_ports_add(struct guest_ports *seen, const struct net_po
         return is_new;
 }
 
-/* The sum of the counters of a member's ports (firewall-count.c). Returns a negative errno, -ENOENT if
- * an element is not there. */
-enum firewall_counter { FIREWALL_REDIRECTED, FIREWALL_FORWARDED };
-int firewall_read_counters(const struct firewall_member *m, enum firewall_counter which,
-                           uint64_t *ret);
+/* The counter of one element of the ports' maps and sets: connections to @port of the host that were redirected
+ * (@a is .family 0), or that arrived at @port of address @a. */
+enum firewall_counter { FIREWALL_REDIRECTED, FIREWALL_FORWARDED, N_FIREWALL_COUNTERS };
+struct firewall_count {
+        enum firewall_counter which;
+        enum net_protocol protocol;
+        uint16_t port;
+        struct net_address a;
+        uint64_t packets;
+};
+
+/* Calls @take for all of them (firewall-count.c). Returns a negative errno, -EAGAIN if they changed meanwhile. */
+int firewall_read_counters(void (*take)(void *data, const struct firewall_count *count),
+                           void *data);
 
 /* Makes the kernel forget the datagrams that it redirects to ports of @m (firewall-connections.c), as well as it
  * goes: those that are not forgotten find out by themselves, when their sender pauses. */

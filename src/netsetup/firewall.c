@@ -19,6 +19,7 @@ struct entry {
         struct net_port *ports;
         struct net_address *others;
         bool by_kernel;
+        uint64_t counts[N_FIREWALL_COUNTERS]; /* of the last look */
         struct entry *next;
 };
 
@@ -324,17 +325,44 @@ int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, boo
         return 0;
 }
 
-int firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
-                         uint64_t *ret_redirected, uint64_t *ret_forwarded)
+static bool has_address(const struct entry *e, const struct net_address *a)
+{
+        if (a->family == AF_INET)
+                return e->m.address4.family == AF_INET && e->m.address4.in4.s_addr == a->in4.s_addr;
+        return e->m.address6.family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&e->m.address6.in6, &a->in6);
+}
+
+static void take_count(void *data, const struct firewall_count *count)
+{
+        struct firewall *fw = data;
+        struct entry *e = fw->entries;
+
+        if (count->which == FIREWALL_REDIRECTED)
+                e = fw->ports[count->protocol == NET_UDP][count->port];
+        else
+                while (e && !has_address(e, &count->a))
+                        e = e->next;
+        if (e)
+                e->counts[count->which] += count->packets;
+}
+
+int firewall_look(struct firewall *fw)
+{
+        int r = -EAGAIN;
+
+        for (int tries = 0; tries < 3 && r == -EAGAIN; tries++) {
+                for (struct entry *e = fw->entries; e; e = e->next)
+                        memset(e->counts, 0, sizeof(e->counts));
+                r = firewall_read_counters(take_count, fw);
+        }
+        return r;
+}
+
+void firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
+                          uint64_t *ret_redirected, uint64_t *ret_forwarded)
 {
         const struct entry *e = *entry_find(fw, m->link);
-        int r = 0;
 
-        *ret_redirected = *ret_forwarded = 0;
-        if (!e || !e->by_kernel)
-                return 0;
-        r = firewall_read_counters(&e->m, FIREWALL_REDIRECTED, ret_redirected);
-        if (r < 0)
-                return r;
-        return firewall_read_counters(&e->m, FIREWALL_FORWARDED, ret_forwarded);
+        *ret_redirected = e ? e->counts[FIREWALL_REDIRECTED] : 0;
+        *ret_forwarded = e ? e->counts[FIREWALL_FORWARDED] : 0;
 }

@@ -59,7 +59,12 @@ int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct
 int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, bool by_kernel,
                        struct failure *failure);
 
+/* Reads the counters of all machines' published ports at once: it costs the same for one machine and for
+ * some. */
+int firewall_look(struct firewall *fw);
+
 /* Connections that were redirected since the kernel began to, and those of them that got past everybody's
- * forward chains: if the first grows and the second does not, another firewall drops them. */
-int firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
-                         uint64_t *ret_redirected, uint64_t *ret_forwarded);
+ * forward chains, when firewall_look() was called: if the first grows and the second does not, another
+ * firewall drops them. */
+void firewall_count_ports(struct firewall *fw, const struct firewall_member *m,
+                          uint64_t *ret_redirected, uint64_t *ret_forwarded);

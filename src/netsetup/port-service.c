@@ -20,9 +20,11 @@
 #define LAST_RESTART_MS UINT64_C(10000)
 /* One that ran for so long was fine. */
 #define FINE_MS UINT64_C(60000)
-/* Each port costs some requests to count; a range of a thousand is looked at less often. */
-#define LOOK_MS_EACH_PORT 2
-/* Where counting or switching failed. */
+/* A look tells of all machines; those that are due so soon take part in it, and are together from then on. */
+#define TOGETHER_MS (PORT_HEALTH_LOOK_MS / 2)
+/* Looking takes a hundredth of the time at most: a machine may publish thousands of ports. */
+#define LOOK_SHARE 100
+/* Where looking or switching failed. */
 #define AGAIN_MS 1000
 #define NEVER UINT64_MAX
 
@@ -52,12 +54,17 @@ struct port_service {
         struct machine *machines;
 };
 
-static uint64_t now_ms(void)
+static uint64_t now_us(void)
 {
         struct timespec now = { .tv_sec = 0 };
 
         (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+static uint64_t now_ms(void)
+{
+        return now_us() / 1000;
 }
 
 static int watch(struct port_service *service, int fd, void *what)
@@ -155,14 +162,10 @@ static void check_health(struct machine *machine, uint64_t now)
         uint64_t redirected = 0, forwarded = 0;
         struct port_health *h = &machine->health;
 
-        if (h->by_kernel &&
-            firewall_count_ports(machine->service->fw, &machine->m, &redirected, &forwarded) < 0) {
-                h->next_ms = now + AGAIN_MS;
-                return;
-        }
+        if (h->by_kernel)
+                firewall_count_ports(machine->service->fw, &machine->m, &redirected, &forwarded);
         if (port_health_step(h, now, redirected, forwarded) != PORT_ACTION_NONE)
                 set_way(machine);
-        h->next_ms = MAX_OF(h->next_ms, now + machine->m.n_ports * LOOK_MS_EACH_PORT);
 }
 
 /* What the host's other firewalls do to one machine's connections, they do to others'. */
@@ -440,16 +443,45 @@ int port_service_fd(const struct port_service *service)
         return service->epoll_fd;
 }
 
+static void check_all(struct port_service *service, uint64_t now)
+{
+        bool is_due = false, looks = false;
+        uint64_t begin, rest_ms;
+
+        for (const struct machine *i = service->machines; i; i = i->next)
+                if (i->has_kernel_way && i->health.next_ms <= now) {
+                        is_due = true;
+                        looks = looks || i->health.by_kernel;
+                }
+        if (!is_due)
+                return;
+        begin = now_us();
+        if (looks && firewall_look(service->fw) < 0) {
+                for (struct machine *i = service->machines; i; i = i->next)
+                        i->health.next_ms = MAX_OF(i->health.next_ms, now + AGAIN_MS);
+                return;
+        }
+        rest_ms = (now_us() - begin) * LOOK_SHARE / 1000;
+        for (struct machine *i = service->machines; i; i = i->next) {
+                struct port_health *h = &i->health;
+                bool together = looks && h->by_kernel && h->confirmed == 0;
+
+                if (!i->has_kernel_way || h->next_ms > now + (together ? TOGETHER_MS : 0))
+                        continue;
+                check_health(i, now);
+                if (h->confirmed == 0)
+                        h->next_ms = MAX_OF(h->next_ms, now + rest_ms);
+        }
+}
+
 static void run_timers(struct port_service *service)
 {
         uint64_t now = now_ms();
 
-        for (struct machine *i = service->machines; i; i = i->next) {
+        for (struct machine *i = service->machines; i; i = i->next)
                 if (i->restart_ms <= now)
                         proxy_restart(i);
-                if (i->has_kernel_way && i->health.next_ms <= now)
-                        check_health(i, now);
-        }
+        check_all(service, now);
 }
 
 static void rules_changed(struct port_service *service)

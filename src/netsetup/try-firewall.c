@@ -139,7 +139,8 @@ static int do_line(struct firewall *fw, char **words, struct failure *failure)
                 return firewall_set_ports(fw, &m, streq(words[2], "kernel"), failure);
         if (!streq(words[0], "count"))
                 return failure_set(failure, -1, "bad words");
-        r = firewall_count_ports(fw, &m, &redirected, &forwarded);
+        r = firewall_look(fw);
+        firewall_count_ports(fw, &m, &redirected, &forwarded);
         if (r < 0)
                 return failure_set(failure, r, "cannot count: %s", error_text(r));
         printf("%llu %llu ", (unsigned long long) redirected, (unsigned long long) forwarded);
