@@ -159,14 +159,10 @@ static void answer_at_once(struct netlink *nl, int index)
         netlink_nest_end(nl, settings);
 }
 
-void host_end_protect(struct netlink *nl, int index, bool per_guest)
+void host_end_make_no_address(struct netlink *nl, int index)
 {
         struct nlattr *families, *family;
 
-        set_ipv4(nl, index, per_guest);
-        if (per_guest)
-                answer_at_once(nl, index);
-        /* The link-local address is fe80::1; the kernel need not make one and look whether it is taken. */
         netlink_request_link(nl, RTM_SETLINK, 0, index, 0, 0, "set how the host treats IPv6 of",
                              "a link of the container");
         families = netlink_nest(nl, IFLA_AF_SPEC);
@@ -175,6 +171,15 @@ void host_end_protect(struct netlink *nl, int index, bool per_guest)
         netlink_nest_end(nl, family);
         netlink_nest_end(nl, families);
         netlink_tolerate(nl, -EAFNOSUPPORT); /* a host without IPv6 */
+}
+
+void host_end_protect(struct netlink *nl, int index, bool per_guest)
+{
+        set_ipv4(nl, index, per_guest);
+        if (per_guest)
+                answer_at_once(nl, index);
+        /* The link-local address is fe80::1. */
+        host_end_make_no_address(nl, index);
 }
 
 int host_end_ignore_routers(const char *name)

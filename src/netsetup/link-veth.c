@@ -52,8 +52,8 @@ static void ask_for_pair(const struct link_work *work, int master)
         const struct net_link *link = work->link;
         const struct ifinfomsg guest = { .ifi_family = AF_UNSPEC };
         struct netlink *nl = work->nl;
-        /* One that gets addresses comes up when it has them. */
-        unsigned up = link->host_up && !(link->host_addresses && !master) ? IFF_UP : 0;
+        /* One on a network of ours comes up when it has its addresses, or when it will get none. */
+        unsigned up = link->host_up && !link->host_addresses ? IFF_UP : 0;
         struct nlattr *info, *data, *peer;
 
         netlink_request_link(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, up, up,
@@ -175,6 +175,15 @@ static void add_host_addresses(const struct link_work *work, int index)
                                link->addresses[i].family == AF_INET ? &four : &six);
 }
 
+/* A port of a zone's bridge. An address of its own would serve nobody, and costs: dnsmasq looks at all
+ * addresses of the host again with each one that comes. */
+static void bring_up_port(const struct link_work *work, int index)
+{
+        host_end_make_no_address(work->nl, index);
+        netlink_request_link(work->nl, RTM_SETLINK, 0, index, IFF_UP, IFF_UP,
+                             "bring up the interface", work->link->host);
+}
+
 int veth_make(const struct link_work *work, int master)
 {
         const struct net_link *link = work->link;
@@ -203,7 +212,8 @@ int veth_make(const struct link_work *work, int master)
                         (void) failure_set(work->failure, r, "Cannot make '%s' ignore routers: %s.",
                                            link->host, error_text(r));
                 add_host_addresses(work, index);
-        }
+        } else if (link->host_up && link->host_addresses)
+                bring_up_port(work, index);
         if (r >= 0)
                 r = netlink_commit(work->nl, work->failure);
         if (r < 0) {

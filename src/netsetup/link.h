@@ -45,6 +45,8 @@ void route_add_default(struct netlink *nl, int index, const struct net_address *
 /* What the guest's end is given: addresses, state, default routes. */
 void guest_end_set_up(struct netlink *nl, int index, const struct net_link *link);
 
+/* The kernel need not make a link-local address, and look whether it is taken. */
+void host_end_make_no_address(struct netlink *nl, int index);
 /* Settings of a link of the host's that guests are behind and that has addresses; @per_guest: just one
  * guest, whose siblings are behind other links. Not yet up. */
 void host_end_protect(struct netlink *nl, int index, bool per_guest);
