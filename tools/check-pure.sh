@@ -10,7 +10,7 @@
 # more than that; 77: there is nothing built to look at.
 set -eu
 
-pure='firewall-elements firewall-rules keeper-message names-config net-plan net-print port-health bind-user-record ifname net-config pool net-manager plan mount-plan rootfs-plan plan-print config config-network settings-file seccomp-groups families tint unescape names siphash strbuf strv failure'
+pure='firewall-elements firewall-rules firewall-sets keeper-message names-config net-plan net-print port-health bind-user-record ifname net-config pool net-manager plan mount-plan rootfs-plan plan-print config config-network settings-file seccomp-groups families tint unescape names siphash strbuf strv failure'
 
 # What the C library may be asked for. All of it works on memory that it is given, or allocates.
 allowed='

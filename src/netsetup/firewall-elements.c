@@ -4,14 +4,7 @@
 #include "netsetup/firewall-parts.h"
 #include "netsetup/ifname.h"
 
-/* A machine's elements of the sets and maps of firewall-rules.c, as nft's commands. */
-
-static void element(struct strbuf *out, enum firewall_verb verb, const char *family,
-                    const char *set, const char *key)
-{
-        strbuf_addf(out, "%s element %s stead %s { %s }\n", verb == FIREWALL_ADD ? "add" : "delete",
-                    family, set, key);
-}
+/* A machine's elements of the sets and maps of firewall-rules.c, as nft writes them. */
 
 /* The address that follows from a MAC address (RFC 4291 2.5.1, appendix A). */
 static void link_local_of(const uint8_t mac[MAC_SIZE], struct in6_addr *ret)
@@ -45,88 +38,87 @@ bool firewall_member_uses_bridge_table(const struct firewall_member *m)
         return m->bridge[0] && (firewall_member_is_managed(m) || m->isolate);
 }
 
-static void source_element(const struct firewall_member *m, enum firewall_verb verb,
-                           const struct net_address *a, struct strbuf *out)
+static void source_element(const struct firewall_member *m, const struct net_address *a,
+                           struct firewall_batch *b)
 {
-        const char *family = m->bridge[0] ? "bridge" : "inet";
+        bool is_4 = a->family == AF_INET, in_bridge = m->bridge[0] != '\0';
         char text[NET_ADDRESS_TEXT_SIZE], raw[40], key[96];
 
         if (a->family == 0)
                 return;
         (void) snprintf(key, sizeof(key), "\"%s\" . %s", m->link, net_address_text(a, text));
-        element(out, verb, family, a->family == AF_INET ? "sources4" : "sources6", key);
-        if (a->family == AF_INET || !m->bridge[0])
+        firewall_batch_add(b,
+                           in_bridge ? (is_4 ? FIREWALL_BRIDGE_SOURCES4 : FIREWALL_BRIDGE_SOURCES6)
+                                     : (is_4 ? FIREWALL_SOURCES4 : FIREWALL_SOURCES6),
+                           key);
+        if (is_4 || !in_bridge)
                 return;
         (void) snprintf(key, sizeof(key), "\"%s\" . %s", m->link, raw_text(&a->in6, raw));
-        element(out, verb, family, "targets", key);
+        firewall_batch_add(b, FIREWALL_BRIDGE_TARGETS, key);
 }
 
-static void source_elements(const struct firewall_member *m, enum firewall_verb verb,
-                            struct strbuf *out)
+static void source_elements(const struct firewall_member *m, struct firewall_batch *b)
 {
-        source_element(m, verb, &m->address4, out);
-        source_element(m, verb, &m->address6, out);
+        source_element(m, &m->address4, b);
+        source_element(m, &m->address6, b);
         for (size_t i = 0; i < m->n_others; i++)
-                source_element(m, verb, &m->others[i], out);
+                source_element(m, &m->others[i], b);
 }
 
-static void bridge_elements(const struct firewall_member *m, enum firewall_verb verb,
-                            struct strbuf *out)
+static void bridge_elements(const struct firewall_member *m, struct firewall_batch *b)
 {
         struct net_address link_local = { .family = AF_INET6, .prefix = 128 };
         char mac[MAC_TEXT_SIZE], raw[40], quoted[24], key[64];
 
         (void) snprintf(quoted, sizeof(quoted), "\"%s\"", m->link);
         (void) snprintf(key, sizeof(key), "\"%s\" . %s", m->link, mac_text(m->mac, mac));
-        element(out, verb, "bridge", "macs", key);
+        firewall_batch_add(b, FIREWALL_BRIDGE_MACS, key);
         if (!firewall_member_is_managed(m))
-                element(out, verb, "bridge", "only_mac", quoted);
+                firewall_batch_add(b, FIREWALL_BRIDGE_ONLY_MAC, quoted);
         else {
-                source_elements(m, verb, out);
+                source_elements(m, b);
                 link_local_of(m->mac, &link_local.in6);
-                source_element(m, verb, &link_local, out);
-                element(out, verb, "bridge", "taken", raw_text(&link_local.in6, raw));
+                source_element(m, &link_local, b);
+                firewall_batch_add(b, FIREWALL_BRIDGE_TAKEN, raw_text(&link_local.in6, raw));
         }
         /* Last, though it is one transaction: it switches the filter on. */
-        element(out, verb, "bridge", "filtered", quoted);
+        firewall_batch_add(b, FIREWALL_BRIDGE_FILTERED, quoted);
 }
 
 /* Of the interface that the host sees packets from, which guests of a bridge have in common. */
-static void hairpin_element(const char *name, enum firewall_verb verb, struct strbuf *out)
+static void hairpin_element(const char *name, struct firewall_batch *b)
 {
         char key[48];
 
         (void) snprintf(key, sizeof(key), "\"%s\" . \"%s\"", name, name);
-        element(out, verb, "inet", "hairpins", key);
+        firewall_batch_add(b, FIREWALL_HAIRPINS, key);
 }
 
-static void interface_elements(const struct firewall_member *m, enum firewall_verb verb,
-                               struct strbuf *out)
+static void interface_elements(const struct firewall_member *m, struct firewall_batch *b)
 {
         const char *name = m->bridge[0] ? m->bridge : m->link;
         char quoted[24];
 
         (void) snprintf(quoted, sizeof(quoted), "\"%s\"", name);
-        element(out, verb, "inet", "links", quoted);
-        hairpin_element(name, verb, out);
+        firewall_batch_add(b, FIREWALL_LINKS, quoted);
+        hairpin_element(name, b);
 }
 
-static void isolation_element(const struct firewall_member *m, enum firewall_verb verb,
-                              struct strbuf *out)
+static void isolation_element(const struct firewall_member *m, struct firewall_batch *b)
 {
         char mac[MAC_TEXT_SIZE], key[64];
 
         if (m->bridge[0]) {
                 (void) snprintf(key, sizeof(key), "\"%s\" . %s", m->bridge, mac_text(m->mac, mac));
-                element(out, verb, "inet", "isolated_macs", key);
+                firewall_batch_add(b, FIREWALL_ISOLATED_MACS, key);
         } else {
                 (void) snprintf(key, sizeof(key), "\"%s\"", m->link);
-                element(out, verb, "inet", "isolated_links", key);
+                firewall_batch_add(b, FIREWALL_ISOLATED_LINKS, key);
         }
 }
 
 static void own_port_element(const struct net_port *port, const struct net_address *a,
-                             enum firewall_verb verb, struct strbuf *out)
+                             struct firewall_batch *b)
 {
         char text[NET_ADDRESS_TEXT_SIZE], key[128];
 
@@ -134,48 +126,46 @@ static void own_port_element(const struct net_port *port, const struct net_addre
                 return;
         (void) snprintf(key, sizeof(key), "%s . %s . %u", net_address_text(a, text),
                         port->protocol == NET_TCP ? "tcp" : "udp", port->host);
-        element(out, verb, "inet", a->family == AF_INET ? "own4" : "own6", key);
+        firewall_batch_add(b, a->family == AF_INET ? FIREWALL_OWN4 : FIREWALL_OWN6, key);
 }
 
-static void published_elements(const struct firewall_member *m, enum firewall_verb verb,
-                               struct strbuf *out)
+static void published_elements(const struct firewall_member *m, struct firewall_batch *b)
 {
         char key[32];
 
         for (size_t i = 0; i < m->n_ports; i++) {
                 (void) snprintf(key, sizeof(key), "%s . %u",
                                 m->ports[i].protocol == NET_TCP ? "tcp" : "udp", m->ports[i].host);
-                element(out, verb, "inet", "published", key);
+                firewall_batch_add(b, FIREWALL_PUBLISHED, key);
                 if (!m->bridge[0])
                         continue;
-                own_port_element(&m->ports[i], &m->address4, verb, out);
-                own_port_element(&m->ports[i], &m->address6, verb, out);
+                own_port_element(&m->ports[i], &m->address4, b);
+                own_port_element(&m->ports[i], &m->address6, b);
         }
 }
 
-void firewall_elements(const struct firewall_member *m, enum firewall_verb verb, bool bridge_too,
-                       struct strbuf *out)
+void firewall_elements(const struct firewall_member *m, bool bridge_too, struct firewall_batch *b)
 {
         char quoted[24];
 
         if (firewall_member_is_managed(m) && (!m->bridge[0] || bridge_too))
-                interface_elements(m, verb, out);
+                interface_elements(m, b);
         if (m->only_ports)
-                hairpin_element(m->link, verb, out);
+                hairpin_element(m->link, b);
         if (m->isolate)
-                isolation_element(m, verb, out);
-        published_elements(m, verb, out);
+                isolation_element(m, b);
+        published_elements(m, b);
         if (firewall_member_uses_bridge_table(m))
-                bridge_elements(m, verb, out);
+                bridge_elements(m, b);
         else if (!m->bridge[0] && firewall_member_is_managed(m)) {
                 (void) snprintf(quoted, sizeof(quoted), "\"%s\"", m->link);
-                source_elements(m, verb, out);
-                element(out, verb, "inet", "filtered", quoted);
+                source_elements(m, b);
+                firewall_batch_add(b, FIREWALL_FILTERED, quoted);
         }
 }
 
 static void port_elements(const struct net_port *port, const struct net_address *a,
-                          enum firewall_verb verb, bool with_arrived, struct strbuf *out)
+                          bool with_arrived, struct firewall_batch *b)
 {
         const char *protocol = port->protocol == NET_TCP ? "tcp" : "udp";
         bool is_4 = a->family == AF_INET;
@@ -184,27 +174,26 @@ static void port_elements(const struct net_port *port, const struct net_address 
         if (a->family == 0)
                 return;
         (void) net_address_text(a, text);
-        if (verb == FIREWALL_ADD)
+        if (b->verb == FIREWALL_ADD)
                 (void) snprintf(key, sizeof(key), "%s . %u : %s . %u", protocol, port->host, text,
                                 port->guest);
         else
                 (void) snprintf(key, sizeof(key), "%s . %u", protocol, port->host);
-        element(out, verb, "inet", is_4 ? "ports4" : "ports6", key);
+        firewall_batch_add(b, is_4 ? FIREWALL_PORTS4 : FIREWALL_PORTS6, key);
         if (!with_arrived)
                 return;
         (void) snprintf(key, sizeof(key), "%s . %s . %u", protocol, text, port->guest);
-        element(out, verb, "inet", is_4 ? "arrived4" : "arrived6", key);
+        firewall_batch_add(b, is_4 ? FIREWALL_ARRIVED4 : FIREWALL_ARRIVED6, key);
 }
 
-void firewall_port_elements(const struct firewall_member *m, enum firewall_verb verb,
-                            struct strbuf *out)
+void firewall_port_elements(const struct firewall_member *m, struct firewall_batch *b)
 {
         struct guest_ports seen = { 0 };
 
         for (size_t i = 0; i < m->n_ports; i++) {
                 bool with_arrived = guest_ports_add(&seen, &m->ports[i]);
 
-                port_elements(&m->ports[i], &m->address4, verb, with_arrived, out);
-                port_elements(&m->ports[i], &m->address6, verb, with_arrived, out);
+                port_elements(&m->ports[i], &m->address4, with_arrived, b);
+                port_elements(&m->ports[i], &m->address6, with_arrived, b);
         }
 }

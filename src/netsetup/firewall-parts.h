@@ -8,29 +8,69 @@
 
 /* What the files of the firewall say to each other. */
 
-/* The text of the tables (firewall-rules.c). */
+/* The chains of the tables, and the rule of firewall_limit_forwarding() (firewall-rules.c). */
 extern const char firewall_rules_inet[];
 extern const char firewall_rules_bridge[];
-/* The rule of firewall_limit_forwarding(), and how it goes. */
+extern const char firewall_rules_no_limit[];
 /* Of a family, "ipv4" or "ipv6". */
 #define FIREWALL_RULE_LIMIT                                                                        \
         "add rule inet stead forward meta nfproto %s iifname != @links oifname != @links drop\n"
-extern const char firewall_rules_no_limit[];
 
-/* Of a member, what goes into the tables (firewall-elements.c, pure). */
+/* The sets and maps of the tables (firewall-sets.c). */
+enum firewall_set {
+        FIREWALL_LINKS,
+        FIREWALL_HAIRPINS,
+        FIREWALL_ISOLATED_LINKS,
+        FIREWALL_ISOLATED_MACS,
+        FIREWALL_PUBLISHED,
+        FIREWALL_OWN4,
+        FIREWALL_OWN6,
+        FIREWALL_PORTS4,
+        FIREWALL_PORTS6,
+        FIREWALL_ARRIVED4,
+        FIREWALL_ARRIVED6,
+        FIREWALL_SOURCES4,
+        FIREWALL_SOURCES6,
+        FIREWALL_FILTERED,
+        FIREWALL_BRIDGE_MACS,
+        FIREWALL_BRIDGE_ONLY_MAC,
+        FIREWALL_BRIDGE_SOURCES4,
+        FIREWALL_BRIDGE_SOURCES6,
+        FIREWALL_BRIDGE_TARGETS,
+        FIREWALL_BRIDGE_TAKEN,
+        FIREWALL_BRIDGE_FILTERED,
+        N_FIREWALL_SETS,
+};
+
+/* Elements that come or go in one transaction. */
 enum firewall_verb { FIREWALL_ADD, FIREWALL_DELETE };
+
+struct firewall_batch {
+        enum firewall_verb verb;
+        struct strbuf keys[N_FIREWALL_SETS]; /* a line for each */
+};
+#define CLEANUP_BATCH CLEANUP(firewall_batch_done)
+
+void firewall_batch_done(struct firewall_batch *b);
+void firewall_batch_add(struct firewall_batch *b, enum firewall_set set, const char *key);
+bool firewall_batch_ok(const struct firewall_batch *b);
+
+/* nft's commands; for elements that are deleted, @one_by_one makes a command, and a line, for each. */
+void firewall_batch_text(const struct firewall_batch *b, bool one_by_one, struct strbuf *out);
+
+/* nft's command for a new table. */
+void firewall_table_text(const char *family, struct strbuf *out);
+
+/* Of a member, what goes into the tables (firewall-elements.c, pure). @bridge_too: it is the first member of its
+ * bridge, or the last one. */
+void firewall_elements(const struct firewall_member *m, bool bridge_too, struct firewall_batch *b);
+void firewall_port_elements(const struct firewall_member *m, struct firewall_batch *b);
 
 /* Whether the member's packets are looked at in the table "bridge stead". */
 bool firewall_member_uses_bridge_table(const struct firewall_member *m);
 
 /* Addresses of ours, and with them translation and filter. */
 bool firewall_member_is_managed(const struct firewall_member *m);
-
-/* One command per line. @bridge_too: it is the first member of its bridge, or the last one. */
-void firewall_elements(const struct firewall_member *m, enum firewall_verb verb, bool bridge_too,
-                       struct strbuf *out);
-void firewall_port_elements(const struct firewall_member *m, enum firewall_verb verb,
-                            struct strbuf *out);
 
 /* Several ports may lead to the same one of the guest, which has one element only. */
 struct guest_ports {

@@ -2,7 +2,7 @@
 #include "netsetup/firewall-parts.h"
 
 /*
- * The two tables. All that depends on machines is in sets and maps, so that a packet passes the same few
+ * The chains of the two tables. All that depends on machines is in sets and maps (firewall-sets.c), so that a packet passes the same few
  * rules however many machines there are, and a machine comes and goes with elements only.
  *
  * Nothing here accepts for others: "accept" ends only the chain that says it, and chains of other tables at
@@ -11,14 +11,9 @@
  * Sets of names, not of numbers of interfaces: elements can be there before the interface is.
  */
 
-#define OWNED "flags owner\n"
-
 /* "sources" runs before connection tracking: what is forged leaves no trace there. The guests of zones are
  * looked at in the other table, where their ports of the bridge can be told apart. */
 #define INET_SOURCES                                                                               \
-        "set filtered { type ifname; }\n"                                                          \
-        "set sources4 { type ifname . ipv4_addr; }\n"                                              \
-        "set sources6 { type ifname . ipv6_addr; }\n"                                              \
         "chain sources {\n"                                                                        \
         "  type filter hook prerouting priority raw; policy accept;\n"                             \
         "  iifname @filtered jump guest\n"                                                         \
@@ -51,11 +46,6 @@
         "@ports6\n"
 
 #define INET_PORTS                                                                                 \
-        "set published { type inet_proto . inet_service; }\n"                                      \
-        "map ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; counter; }\n"     \
-        "map ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; counter; }\n"     \
-        "set own4 { type ipv4_addr . inet_proto . inet_service; }\n"                               \
-        "set own6 { type ipv6_addr . inet_proto . inet_service; }\n"                               \
         "chain prerouting {\n"                                                                     \
         "  type nat hook prerouting priority dstnat; policy accept;\n"                             \
         "  ip saddr . meta l4proto . th dport @own4 return\n"                                      \
@@ -74,10 +64,6 @@
  * port. Without the host's address as source the answer would not come back through the host.
  */
 #define INET_OUT                                                                                   \
-        "set links { type ifname; }\n"                                                             \
-        "set hairpins { type ifname . ifname; }\n"                                                 \
-        "set arrived4 { type inet_proto . ipv4_addr . inet_service; counter; }\n"                  \
-        "set arrived6 { type inet_proto . ipv6_addr . inet_service; counter; }\n"                  \
         "chain postrouting {\n"                                                                    \
         "  type nat hook postrouting priority srcnat - 10; policy accept;\n"                       \
         "  ct status dnat meta l4proto . ip daddr . th dport @arrived4\n"                          \
@@ -98,8 +84,6 @@
  * are other machines' services, which siblings reach anyway.
  */
 #define INET_ISOLATION                                                                             \
-        "set isolated_links { type ifname; }\n"                                                    \
-        "set isolated_macs { type ifname . ether_addr; }\n"                                        \
         "chain input {\n"                                                                          \
         "  type filter hook input priority filter; policy accept;\n"                               \
         "  iifname @isolated_links jump isolated\n"                                                \
@@ -114,11 +98,9 @@
         "  drop\n"                                                                                 \
         "}\n"
 
-const char firewall_rules_inet[] =
-        "table inet stead {\n" OWNED INET_SOURCES INET_PORTS INET_OUT INET_ISOLATION
+const char firewall_rules_inet[] = INET_SOURCES INET_PORTS INET_OUT INET_ISOLATION
         "chain forward {\n"
         "  type filter hook forward priority filter; policy accept;\n"
-        "}\n"
         "}\n";
 
 const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
@@ -132,11 +114,6 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
  * address is free, and only for its own may a guest do so, or else nobody would find an address free.
  */
 #define BRIDGE_SOURCES                                                                             \
-        "set filtered { type ifname; }\n"                                                          \
-        "set macs { type ifname . ether_addr; }\n"                                                 \
-        "set only_mac { type ifname; }\n"                                                          \
-        "set sources4 { type ifname . ipv4_addr; }\n"                                              \
-        "set sources6 { type ifname . ipv6_addr; }\n"                                              \
         "chain sources {\n"                                                                        \
         "  type filter hook prerouting priority dstnat; policy accept;\n"                          \
         "  iifname @filtered jump guest\n"                                                         \
@@ -188,8 +165,6 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
         "  drop\n"
 
 #define BRIDGE_IPV6                                                                                \
-        "set targets { typeof iifname . @nh,64,128; }\n"                                           \
-        "set taken { typeof @nh,64,128; }\n"                                                       \
         "set of_host { typeof @nh,64,128; flags dynamic; size 65536; }\n"                          \
         "set claims { typeof iifname . @nh,64,128; flags dynamic,timeout; size 65536; "            \
         "timeout 1h; }\n"                                                                          \
@@ -201,6 +176,7 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
         "nd-neighbor-advert } add @of_host { @nh,64,128 }\n"                                       \
         "}\n"                                                                                      \
         "chain guest_ip6 {\n"                                                                      \
+        "  ip6 saddr fe80::1 drop\n"                                                               \
         "  ip6 saddr fe80::/10 exthdr frag exists drop\n"                                          \
         "  icmpv6 type { nd-router-advert, nd-redirect, mld-listener-query } drop\n"               \
         "  udp sport 547 udp dport 546 drop\n"                                                     \
@@ -214,10 +190,9 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
         "}\n"                                                                                      \
         "chain target {\n"                                                                         \
         "  iifname . @th,64,128 @targets return\n"                                                 \
-        "  @th,64,10 != 0x3fa drop\n" CLAIM("@th,64,128") "}\n"                                    \
-                                                          "chain link_local {\n" CLAIM(            \
-                                                                  "@nh,64,128") "}\n"
+        "  @th,64,10 != 0x3fa drop\n"                                                              \
+        "  @th,64,128 0xfe800000000000000000000000000001 drop\n" CLAIM(                            \
+                "@th,64,128") "}\n"                                                                \
+                              "chain link_local {\n" CLAIM("@nh,64,128") "}\n"
 
-const char firewall_rules_bridge[] = "table bridge stead {\n" OWNED BRIDGE_SOURCES BRIDGE_IPV6 "}\n"
-                                     "add element bridge stead taken { "
-                                     "0xfe800000000000000000000000000001 }\n";
+const char firewall_rules_bridge[] = BRIDGE_SOURCES BRIDGE_IPV6;

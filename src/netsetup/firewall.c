@@ -99,16 +99,15 @@ static int run(struct firewall *fw, const char *commands, char why[128])
         return -EIO;
 }
 
-static int make_table(struct firewall *fw, const char *family, const char *rules,
-                      struct failure *failure)
+static int make_table(struct firewall *fw, const char *family, struct failure *failure)
 {
         struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
         char why[128];
 
         /* One of that name, which nobody owns, is taken for our own, from a kernel or a time in which it had no
          * owner. In the same transaction, so that there is no moment without rules. */
-        strbuf_addf(&commands, "add table %s stead\ndelete table %s stead\n%s", family, family,
-                    rules);
+        strbuf_addf(&commands, "add table %s stead\ndelete table %s stead\n", family, family);
+        firewall_table_text(family, &commands);
         if (!strbuf_ok(&commands))
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         if (run(fw, strbuf_text(&commands), why) == 0)
@@ -141,7 +140,7 @@ int firewall_open(struct firewall **ret, struct failure *failure)
                 firewall_close(fw);
                 return failure_set(failure, -ENOMEM, "Cannot open libnftables.");
         }
-        r = make_table(fw, "inet", firewall_rules_inet, failure);
+        r = make_table(fw, "inet", failure);
         if (r < 0) {
                 firewall_close(fw);
                 return r;
@@ -224,17 +223,27 @@ static void set_owner_of_ports(struct firewall *fw, const struct entry *e, struc
                 fw->ports[e->ports[i].protocol == NET_UDP][e->ports[i].host] = owner;
 }
 
-static void elements_of(struct firewall *fw, const struct entry *e, enum firewall_verb verb,
-                        struct strbuf *out)
+static void elements_of(struct firewall *fw, const struct entry *e, struct firewall_batch *b)
 {
-        firewall_elements(&e->m, verb, !has_sibling(fw, e), out);
+        firewall_elements(&e->m, !has_sibling(fw, e), b);
         if (e->by_kernel)
-                firewall_port_elements(&e->m, verb, out);
+                firewall_port_elements(&e->m, b);
+}
+
+static int run_batch(struct firewall *fw, const struct firewall_batch *b, char why[128])
+{
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+
+        firewall_batch_text(b, false, &commands);
+        if (firewall_batch_ok(b) && strbuf_ok(&commands))
+                return run(fw, strbuf_text(&commands), why);
+        (void) snprintf(why, 128, "out of memory");
+        return -ENOMEM;
 }
 
 int firewall_add(struct firewall *fw, const struct firewall_member *m, struct failure *failure)
 {
-        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        struct firewall_batch batch CLEANUP_BATCH = { .verb = FIREWALL_ADD };
         struct entry *e CLEANUP(cleanup_entry) = NULL;
         char why[128];
         int r;
@@ -249,17 +258,16 @@ int firewall_add(struct firewall *fw, const struct firewall_member *m, struct fa
         if (!e)
                 return failure_set(failure, -ENOMEM, "Out of memory.");
         if (firewall_member_uses_bridge_table(m) && !fw->has_bridge_table) {
-                r = make_table(fw, "bridge", firewall_rules_bridge, failure);
+                r = make_table(fw, "bridge", failure);
                 if (r < 0)
                         return r;
                 fw->has_bridge_table = true;
         }
         e->by_kernel = true;
-        elements_of(fw, e, FIREWALL_ADD, &commands);
-        if (!strbuf_ok(&commands))
-                return failure_set(failure, -ENOMEM, "Out of memory.");
-        if (run(fw, strbuf_text(&commands), why) < 0)
-                return failure_set(failure, -EIO,
+        elements_of(fw, e, &batch);
+        r = run_batch(fw, &batch, why);
+        if (r < 0)
+                return failure_set(failure, r,
                                    "Cannot write the firewall's rules of machine '%s': %s.",
                                    e->machine, why);
         set_owner_of_ports(fw, e, e);
@@ -268,12 +276,16 @@ int firewall_add(struct firewall *fw, const struct firewall_member *m, struct fa
         return 0;
 }
 
-/* What is not there cannot be deleted, and fails all of the transaction: then line by line. */
-static void delete_each(struct firewall *fw, char *commands)
+/* What is not there cannot be deleted, and fails all of the transaction: then one by one. */
+static void delete_each(struct firewall *fw, const struct firewall_batch *b)
 {
+        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        char *text CLEANUP_FREE = NULL;
         char why[128];
 
-        for (char *line = commands, *end; (end = strchr(line, '\n')); line = end + 1) {
+        firewall_batch_text(b, true, &commands);
+        text = strbuf_take(&commands);
+        for (char *line = text, *end; line && (end = strchr(line, '\n')); line = end + 1) {
                 *end = '\0';
                 (void) run(fw, line, why);
         }
@@ -281,19 +293,17 @@ static void delete_each(struct firewall *fw, char *commands)
 
 int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct failure *failure)
 {
-        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
-        char *text CLEANUP_FREE = NULL;
+        struct firewall_batch batch CLEANUP_BATCH = { .verb = FIREWALL_DELETE };
         struct entry **place = entry_find(fw, m->link), *e = *place;
         char why[128];
 
         if (!e)
                 return 0;
-        elements_of(fw, e, FIREWALL_DELETE, &commands);
-        text = strbuf_take(&commands);
-        if (!text)
+        elements_of(fw, e, &batch);
+        if (!firewall_batch_ok(&batch))
                 return failure_set(failure, -ENOMEM, "Out of memory.");
-        if (run(fw, text, why) < 0)
-                delete_each(fw, text);
+        if (run_batch(fw, &batch, why) < 0)
+                delete_each(fw, &batch);
         if (e->by_kernel)
                 firewall_forget_datagrams(&e->m);
         set_owner_of_ports(fw, e, NULL);
@@ -305,17 +315,18 @@ int firewall_remove(struct firewall *fw, const struct firewall_member *m, struct
 int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, bool by_kernel,
                        struct failure *failure)
 {
-        struct strbuf commands CLEANUP_STRBUF = STRBUF_NULL;
+        struct firewall_batch batch CLEANUP_BATCH = { .verb = by_kernel ? FIREWALL_ADD
+                                                                        : FIREWALL_DELETE };
         struct entry *e = *entry_find(fw, m->link);
         char why[128];
+        int r;
 
         if (!e || e->by_kernel == by_kernel)
                 return 0;
-        firewall_port_elements(&e->m, by_kernel ? FIREWALL_ADD : FIREWALL_DELETE, &commands);
-        if (!strbuf_ok(&commands))
-                return failure_set(failure, -ENOMEM, "Out of memory.");
-        if (run(fw, strbuf_text(&commands), why) < 0)
-                return failure_set(failure, -EIO,
+        firewall_port_elements(&e->m, &batch);
+        r = run_batch(fw, &batch, why);
+        if (r < 0)
+                return failure_set(failure, r,
                                    "Cannot %s the redirection of published ports of machine '%s' "
                                    "in the firewall: %s.",
                                    by_kernel ? "begin" : "end", e->machine, why);

@@ -6,7 +6,8 @@ src_netsetup_libfirewall_a_SOURCES = \
 	%D%/firewall-connections.c \
 	%D%/firewall-count.c \
 	%D%/firewall-elements.c \
-	%D%/firewall-rules.c
+	%D%/firewall-rules.c \
+	%D%/firewall-sets.c
 firewall_libraries = src/netsetup/libfirewall.a src/netsetup/libnetsetup.a src/basic/libbasic.a \
 	$(NFT_LIBS) $(NL_LIBS)
 

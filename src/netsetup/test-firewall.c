@@ -29,10 +29,13 @@ static struct firewall_member member(const char *link, const char *bridge, const
 
 static void assert_elements(const struct firewall_member *m, bool bridge_too, const char *expected)
 {
+        struct firewall_batch batch CLEANUP_BATCH = { .verb = FIREWALL_DELETE };
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
 
-        firewall_elements(m, FIREWALL_ADD, bridge_too, &text);
-        firewall_port_elements(m, FIREWALL_ADD, &text);
+        firewall_elements(m, bridge_too, &batch);
+        firewall_port_elements(m, &batch);
+        assert_true(firewall_batch_ok(&batch));
+        firewall_batch_text(&batch, true, &text);
         assert_string_equal(strbuf_text(&text), expected);
 }
 
@@ -43,12 +46,12 @@ static void test_own_link(void **state)
         (void) state;
         m.isolate = true;
         assert_elements(&m, false,
-                        "add element inet stead links { \"ve-web\" }\n"
-                        "add element inet stead hairpins { \"ve-web\" . \"ve-web\" }\n"
-                        "add element inet stead isolated_links { \"ve-web\" }\n"
-                        "add element inet stead sources4 { \"ve-web\" . 10.1.0.5 }\n"
-                        "add element inet stead sources6 { \"ve-web\" . fd00::5 }\n"
-                        "add element inet stead filtered { \"ve-web\" }\n");
+                        "delete element inet stead links { \"ve-web\" }\n"
+                        "delete element inet stead hairpins { \"ve-web\" . \"ve-web\" }\n"
+                        "delete element inet stead isolated_links { \"ve-web\" }\n"
+                        "delete element inet stead sources4 { \"ve-web\" . 10.1.0.5 }\n"
+                        "delete element inet stead sources6 { \"ve-web\" . fd00::5 }\n"
+                        "delete element inet stead filtered { \"ve-web\" }\n");
 }
 
 static void test_zone(void **state)
@@ -61,19 +64,20 @@ static void test_zone(void **state)
         m.others = &other;
         m.n_others = 1;
         assert_elements(&m, true,
-                        "add element inet stead links { \"vz-lab\" }\n"
-                        "add element inet stead hairpins { \"vz-lab\" . \"vz-lab\" }\n"
-                        "add element bridge stead macs { \"vb-red\" . 02:00:00:12:34:56 }\n"
-                        "add element bridge stead sources4 { \"vb-red\" . 10.1.0.5 }\n"
-                        "add element bridge stead sources6 { \"vb-red\" . fd00::5 }\n"
-                        "add element bridge stead targets { \"vb-red\" . "
+                        "delete element inet stead links { \"vz-lab\" }\n"
+                        "delete element inet stead hairpins { \"vz-lab\" . \"vz-lab\" }\n"
+                        "delete element bridge stead macs { \"vb-red\" . 02:00:00:12:34:56 }\n"
+                        "delete element bridge stead sources4 { \"vb-red\" . 10.1.0.5 }\n"
+                        "delete element bridge stead sources4 { \"vb-red\" . 10.1.0.6 }\n"
+                        "delete element bridge stead sources6 { \"vb-red\" . fd00::5 }\n"
+                        "delete element bridge stead sources6 { \"vb-red\" . fe80::ff:fe12:3456 }\n"
+                        "delete element bridge stead targets { \"vb-red\" . "
                         "0xfd000000000000000000000000000005 }\n"
-                        "add element bridge stead sources4 { \"vb-red\" . 10.1.0.6 }\n"
-                        "add element bridge stead sources6 { \"vb-red\" . fe80::ff:fe12:3456 }\n"
-                        "add element bridge stead targets { \"vb-red\" . "
+                        "delete element bridge stead targets { \"vb-red\" . "
                         "0xfe80000000000000000000fffe123456 }\n"
-                        "add element bridge stead taken { 0xfe80000000000000000000fffe123456 }\n"
-                        "add element bridge stead filtered { \"vb-red\" }\n");
+                        "delete element bridge stead taken { "
+                        "0xfe80000000000000000000fffe123456 }\n"
+                        "delete element bridge stead filtered { \"vb-red\" }\n");
 }
 
 static void test_others_manage_it(void **state)
@@ -84,10 +88,10 @@ static void test_others_manage_it(void **state)
         assert_elements(&m, true, "");
         m.isolate = true;
         assert_elements(&m, true,
-                        "add element inet stead isolated_macs { \"br0\" . 02:00:00:12:34:56 }\n"
-                        "add element bridge stead macs { \"vb-red\" . 02:00:00:12:34:56 }\n"
-                        "add element bridge stead only_mac { \"vb-red\" }\n"
-                        "add element bridge stead filtered { \"vb-red\" }\n");
+                        "delete element inet stead isolated_macs { \"br0\" . 02:00:00:12:34:56 }\n"
+                        "delete element bridge stead macs { \"vb-red\" . 02:00:00:12:34:56 }\n"
+                        "delete element bridge stead only_mac { \"vb-red\" }\n"
+                        "delete element bridge stead filtered { \"vb-red\" }\n");
 }
 
 static void test_ports(void **state)
@@ -98,27 +102,31 @@ static void test_ports(void **state)
                 { .protocol = NET_UDP, .host = 8080, .guest = 80 },
         };
         struct firewall_member m = member("ve-web", "", "10.1.0.5", NULL);
+        struct firewall_batch add CLEANUP_BATCH = { .verb = FIREWALL_ADD };
+        struct firewall_batch remove CLEANUP_BATCH = { .verb = FIREWALL_DELETE };
         struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
 
         (void) state;
         m.ports = ports;
         m.n_ports = ARRAY_SIZE(ports);
-        firewall_port_elements(&m, FIREWALL_ADD, &text);
+        firewall_port_elements(&m, &add);
+        firewall_batch_text(&add, false, &text);
         assert_string_equal(strbuf_text(&text),
-                            "add element inet stead ports4 { tcp . 8080 : 10.1.0.5 . 80 }\n"
-                            "add element inet stead arrived4 { tcp . 10.1.0.5 . 80 }\n"
-                            "add element inet stead ports4 { tcp . 8081 : 10.1.0.5 . 80 }\n"
-                            "add element inet stead ports4 { udp . 8080 : 10.1.0.5 . 80 }\n"
-                            "add element inet stead arrived4 { udp . 10.1.0.5 . 80 }\n");
+                            "table inet stead {\nflags owner\nmap ports4 {\n"
+                            "type inet_proto . inet_service : ipv4_addr . inet_service; counter;\n"
+                            "elements = { tcp . 8080 : 10.1.0.5 . 80, tcp . 8081 : 10.1.0.5 . 80, "
+                            "udp . 8080 : 10.1.0.5 . 80, }\n}\nset arrived4 {\n"
+                            "type inet_proto . ipv4_addr . inet_service; counter;\n"
+                            "elements = { tcp . 10.1.0.5 . 80, udp . 10.1.0.5 . 80, }\n}\n}\n");
         strbuf_done(&text);
         text = (struct strbuf) STRBUF_NULL;
-        firewall_port_elements(&m, FIREWALL_DELETE, &text);
+        firewall_port_elements(&m, &remove);
+        firewall_batch_text(&remove, false, &text);
         assert_string_equal(strbuf_text(&text),
-                            "delete element inet stead ports4 { tcp . 8080 }\n"
-                            "delete element inet stead arrived4 { tcp . 10.1.0.5 . 80 }\n"
-                            "delete element inet stead ports4 { tcp . 8081 }\n"
-                            "delete element inet stead ports4 { udp . 8080 }\n"
-                            "delete element inet stead arrived4 { udp . 10.1.0.5 . 80 }\n");
+                            "delete element inet stead ports4 { tcp . 8080, tcp . 8081, "
+                            "udp . 8080, }\n"
+                            "delete element inet stead arrived4 { tcp . 10.1.0.5 . 80, "
+                            "udp . 10.1.0.5 . 80, }\n");
 }
 
 int main(void)
