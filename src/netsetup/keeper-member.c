@@ -47,6 +47,7 @@ void member_check_ready(struct member *m)
                 return;
         m->state = MEMBER_READY;
         (void) send_message(m, KEEPER_READY, 0, m->problem);
+        keeper_enter_scope(m->keeper);
 }
 
 /* ---- joining ----------------------------------------------------------------------------- */

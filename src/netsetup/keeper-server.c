@@ -195,6 +195,7 @@ static void keeper_done(struct keeper *k)
 {
         while (k->members)
                 member_remove(k->members);
+        keeper_leave_scope(k);
         keeper_close_ports(k);
         firewall_close(k->firewall);
         k->listener = sd_event_source_disable_unref(k->listener);
@@ -211,9 +212,11 @@ static void keeper_done(struct keeper *k)
 
 int keeper_run(int listen_fd, struct failure *failure)
 {
-        struct keeper k CLEANUP(keeper_done) = {
-                .listen_fd = listen_fd, .run_fd = -1, .machines_fd = -1, .hosts_fd = -1
-        };
+        struct keeper k CLEANUP(keeper_done) = { .listen_fd = listen_fd,
+                                                 .run_fd = -1,
+                                                 .machines_fd = -1,
+                                                 .hosts_fd = -1,
+                                                 .scope_pidfd = -1 };
         struct failure why = { .error = 0 };
         int r;
 

@@ -28,6 +28,9 @@ struct keeper {
         struct network *networks;
         struct member *members; /* all connections, the newest first */
         sd_event_source *listener, *idle, *sweep;
+        bool asked_for_scope;
+        int scope_pidfd; /* who asks systemd for a scope of our own; -1: nobody, any more */
+        sd_event_source *scope_source;
         char **zones; /* bridges of zones that nobody may have removed */
         unsigned n_sweeps;
 };
@@ -70,6 +73,11 @@ void keeper_tell(struct keeper *k, const struct network *network, const char *te
 
 /* A zone has lost its last member: its bridge goes, also if that one was killed. */
 void keeper_sweep_later(struct keeper *k, const char *bridge);
+
+/* keeper-scope.c: on a host with systemd, away from the unit of the machine that started us; once, when
+ * the first machine is served. */
+void keeper_enter_scope(struct keeper *k);
+void keeper_leave_scope(struct keeper *k);
 
 /* keeper-member.c */
 int member_accept(struct keeper *k, int take_fd);

@@ -14,6 +14,7 @@ network_keeper_SOURCES = \
 	src/netsetup/keeper-network.c \
 	src/netsetup/keeper-ports.c \
 	src/netsetup/keeper-rules.c \
+	src/netsetup/keeper-scope.c \
 	src/netsetup/keeper-server.c src/netsetup/keeper-server.h \
 	src/netsetup/names-process.c src/netsetup/names-process.h \
 	src/netsetup/names-service.c src/netsetup/names-service.h

@@ -20,6 +20,7 @@
 /* After so many milliseconds it is started again; the longer the more often it ended in a row. */
 static const unsigned back_off_ms[] = { 0, 100, 1000, 5000, 30000 };
 #define SOUND_US UINT64_C(30000000) /* who lived so long is no longer counted */
+#define ESTABLISHED_US UINT64_C(2000000)
 #define RELOAD_DELAY_US UINT64_C(500000)
 /* One that was killed together with its keeper may have the port a moment longer. */
 #define PORT_TRIES 25
@@ -40,7 +41,7 @@ struct names_service {
         sd_event_source *child, *output, *restart, *reload;
         uint64_t started_us;
         unsigned n_ends, n_port_tries;
-        bool no_dns, no_dhcp;
+        bool no_dns, no_dhcp, ended_itself;
         bool reload_is_due;
         char line[LINE_MAX_BYTES], last_line[LINE_MAX_BYTES];
         size_t line_length;
@@ -216,8 +217,11 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
                     "has "
                     "port 67 of all interfaces. They have them anyway.",
                     s->network);
-        } else if (s->n_ends <= ARRAY_SIZE(back_off_ms))
-                tell_end(s, &end);
+        } else {
+                s->ended_itself = end.exited;
+                if (s->n_ends == 1)
+                        tell_end(s, &end);
+        }
         restart_later(s);
         return 0;
 }
@@ -425,7 +429,9 @@ void names_service_remove(struct names_service *s, const char *machine)
 
 bool names_service_has_dns(const struct names_service *s)
 {
-        return s->program[0] && !s->no_dns && s->n_ends < 3;
+        /* What ended by itself will mostly do so again. */
+        return s->program[0] && !s->no_dns &&
+               (!s->ended_itself || (s->pidfd >= 0 && now_us(s) - s->started_us > ESTABLISHED_US));
 }
 
 const char *names_service_problem(const struct names_service *s)

@@ -403,6 +403,15 @@ def test_configuration(host):
         assert one.ask("ping", host.OUTSIDE4)
         member.leave()
     wait_gone(host)
+    # One that ends at once is told of once, and nobody waits for it.
+    host.write("/etc/stead/network.conf", "[Network]\nDnsmasq=/bin/false\n")
+    with guests(host, 1) as (one,):
+        member = Member(host, *one.lines())
+        answer = member.ready()
+        assert "dnsmasq ended" in answer["text"] and answer["ms"] < 1000 * harness.patient(1)
+        assert one.ask("ping", host.OUTSIDE4)
+        member.leave()
+    wait_gone(host)
     host.run("rm", "/etc/stead/network.conf")
 
 
