@@ -84,11 +84,11 @@ static int take_answer(struct nl_msg *message, void *reader)
 {
         struct nlattr *list = nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct nfgenmsg),
                                               NFTA_SET_ELEM_LIST_ELEMENTS);
-        struct nlattr *element;
-        int rest;
+        struct nlattr *element = list ? nla_data(list) : NULL;
+        int rest = list ? nla_len(list) : 0;
 
-        if (list)
-                nla_for_each_nested(element, list, rest) take_element(element, reader);
+        for (; element && nla_ok(element, rest); element = nla_next(element, &rest))
+                take_element(element, reader);
         return NL_OK;
 }
 

@@ -64,9 +64,9 @@ class Guest:
 
 
 class Proxy:
-    def __init__(self, host, *arguments, **options):
+    def __init__(self, host, *arguments, before=(), **options):
         program = os.path.join(harness.environment()["STEAD_LIBEXECDIR"], "port-proxy")
-        self.process = subprocess.Popen([program, *arguments], stdout=subprocess.PIPE, text=True,
+        self.process = subprocess.Popen([*before, program, *arguments], stdout=subprocess.PIPE, text=True,
                                         preexec_fn=host.inside.enter, **options)
         self.says = self.process.stdout.readline().strip()
 
@@ -220,8 +220,46 @@ def test_proxy_streams(host, guest):
                   "for n, l in enumerate(links): l.sendall(b'%d' % n)\n"
                   "for n, l in enumerate(links): assert l.recv(99) == b'%d' % n\n"
                   "print(len(os.listdir(f'/proc/{sys.argv[1]}/fd')))")
-        assert 600 < int(host.run(sys.executable, "-c", script, proxy.process.pid)) < 700, "idle connections hold no pipes"
+        n_fds = int(host.run(sys.executable, "-c", script, proxy.process.pid))
+        assert 600 < n_fds < 700, "idle connections hold no pipes"
         harness.wait_until(lambda: len(os.listdir(f"/proc/{proxy.process.pid}/fd")) < 80, 5, "all closed")
+
+
+LIMITED = """
+import socket, sys
+links = [socket.create_connection(("127.0.0.1", 7007), 10) for _ in range(10)]
+for link in links:
+    link.sendall(b"here")
+answered = 0
+for number, link in enumerate(links):
+    link.settimeout(0.3 if number == 3 else 5)
+    try:
+        assert link.recv(4) == b"here"
+        answered += 1
+    except TimeoutError:
+        break
+assert answered == 3, answered
+for number, link in enumerate(links[3:]):
+    links[number].close()
+    link.settimeout(5)
+    assert link.recv(4) == b"here", number
+datagrams = []
+for number in range(50):
+    link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    link.settimeout(5)
+    link.connect(("127.0.0.1", 7007))
+    link.send(b"%d" % number)
+    assert link.recv(99) == b"%d" % number
+    datagrams.append(link)
+print("fine")
+"""
+
+
+def test_proxy_limits(host, guest):
+    """More connections than descriptors wait for their turn; sessions of datagrams take the oldest one's place."""
+    program = ("prlimit", "--nofile=100:100", "--")
+    with proxy_of(host, *TARGETS, *PORTS, before=program):
+        assert host.run(sys.executable, "-c", LIMITED) == "fine\n"
 
 
 # With the kernel's way, and what comes in between ----------------------------------------------
@@ -232,7 +270,8 @@ DROPS = {
             "nft add chain inet other forward '{ type filter hook forward priority 0; policy drop; }'"],
     "iptables": ["iptables -P FORWARD DROP", "ip6tables -P FORWARD DROP"],
 }
-GOES = {"nft": ["nft delete table inet other"], "iptables": ["iptables -P FORWARD ACCEPT", "ip6tables -P FORWARD ACCEPT"]}
+GOES = {"nft": ["nft delete table inet other"],
+        "iptables": ["iptables -P FORWARD ACCEPT", "ip6tables -P FORWARD ACCEPT"]}
 
 
 class Service(Proxy):
@@ -436,6 +475,48 @@ def test_published_while_it_changes(host, busybox):
                 longest = max(longest, time.monotonic() - begin)
         print(f"the longest connection took {longest:.2f} s")
         assert longest < harness.patient(1.5)
+
+
+def test_published_by_a_killed_keeper(host, busybox):
+    """Ports are back as soon as the machine has started another one."""
+    with host.machine(*arguments(busybox, "web", "-n", "-U", *PUBLISH), "sleep", "999") as web, serving(web):
+        ask_all(host, web)
+        (keeper, _), = host.processes("network-keeper")
+        begin = time.monotonic()
+        os.kill(keeper, signal.SIGKILL)
+        harness.wait_until(lambda: not_refused(host), 10, "another keeper's proxy")
+        print(f"back after {time.monotonic() - begin:.2f} s;", ask_all(host, web))
+
+
+@harness.covers("effect", "-p")
+def test_published_without_addresses_of_ours(host, busybox):
+    """Its own addresses are found out, by rules of the kernel where the link is the host's; from inside of the
+    machine where the host has no way to it."""
+    places = [(host.ask, "127.0.0.1"), (host.ask, "::1"), (host.ask, host.UPLINK4), (host.ask_outside, host.UPLINK4),
+              (host.ask_outside, host.UPLINK6)]
+    for option, seen in (("-n", host.NEXT4), ("--network-macvlan=up0", "198.51.100.9")):
+        with host.machine(*arguments(busybox, "web", option, "--network-setup=no", *PUBLISH), "sleep", "999") as web, \
+                serving(web):
+            if option == "-n":
+                link, = (name for name in host.links() if name.startswith("ve-"))
+                host.run("sh", "-ec", f"ip link set {link} up; ip addr add 10.66.0.1/24 dev {link}; "
+                         "echo 1 >/proc/sys/net/ipv4/ip_forward")
+                web.look("sh", "-ec", "ip link set host0 up; ip addr add 10.66.0.2/24 dev host0; "
+                         "ip route add default via 10.66.0.1")
+            else:
+                web.look("sh", "-ec", "ip link set mv-up0 up; ip addr add 198.51.100.9/24 dev mv-up0; "
+                         f"ip route add default via {host.NEXT4}")
+            harness.wait_until(lambda: sees(host, seen), 5, f"the outside as {seen}")
+            for ask, address in places:
+                assert ask("tcp", address, 7007, "abc") == "abc"
+                assert datagram(ask, address, 7007) == "abc"
+        host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
+
+
+def sees(host, client):
+    with contextlib.suppress(AssertionError):
+        return host.ask_outside("who", host.UPLINK4, 8080) == client
+    return False
 
 
 @harness.covers("bad", "-p")
