@@ -36,6 +36,7 @@ EXTRA_DIST += \
 	%D%/system/test_mounts.py \
 	%D%/system/test_nesting.py \
 	%D%/system/test_network.py \
+	%D%/system/test_networkd.py \
 	%D%/system/test_network_attack.py \
 	%D%/system/test_old_guests.py \
 	%D%/system/test_options.py \
