@@ -88,15 +88,23 @@ def test_what_is_wrong_in_the_configuration_is_named(host, busybox):
     assert refused.returncode == 1 and "/etc/stead/network.conf:1: " in refused.stderr
 
 
+def wait_for_the_end(host):
+    """Of the network, which comes a moment after that of its last machine."""
+    harness.wait_until(lambda: not host.read("/run/stead/network/networks/host/subnet")
+                       and not host.processes("network-keeper"), 10, "the end of the network")
+
+
 def test_a_network_makes_room_for_another(host, busybox):
     name = machine_name()
     with host.machine("-n", "-M", name, "-D", busybox, "sleep", "99") as machine:
         before, subnet = machine.address(), subnet_of(machine)
+    wait_for_the_end(host)
     route = str(next(subnet.subnets(new_prefix=26)))
     host.run("ip", "route", "add", route, "via", host.NEXT4)
     done = host.launch("-n", "-M", name, "-D", busybox, "ip", "addr", "show", "host0")
     assert f"'host' moves from {subnet} to " in done.stderr and route in done.stderr
     assert f" {before}/" not in done.stdout
+    wait_for_the_end(host)
     host.run("ip", "route", "del", route)
     done = host.launch("-n", "-M", name, "-D", busybox, "ip", "addr", "show", "host0")
     assert "moves" not in done.stderr
