@@ -17,6 +17,11 @@ static bool has_links(const struct net_config *n)
                n->n_ipvlans > 0;
 }
 
+bool config_network_is_own(const struct net_config *n)
+{
+        return n->private_network || (net_config_is_private(n) && !n->namespace_path);
+}
+
 bool config_network_is_ours(const struct net_config *n)
 {
         return has_first_link(n) && !n->bridge && n->setup != NET_SETUP_NO;
@@ -56,11 +61,11 @@ static int validate_links(const struct net_config *n, struct failure *failure)
                                    "--network-zone=, --network-bridge= or another option that adds "
                                    "one.",
                                    choice);
-        if (n->n_ports > 0 && !net_config_is_private(n))
+        if (n->n_ports > 0 && !config_network_is_own(n))
                 return failure_set(failure, -EINVAL,
-                                   "--port= cannot be used in the host's network, where the "
-                                   "container's ports are the host's. Add --network-veth or "
-                                   "another network option, or leave it out.");
+                                   "--port= needs a network of the container's own: in "
+                                   "another one its ports are there for all already. Add "
+                                   "--network-veth or another network option, or leave it out.");
         return 0;
 }
 

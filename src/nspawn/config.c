@@ -392,7 +392,7 @@ int config_validate(const struct container_config *c, struct failure *failure)
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 cannot be combined with "
                                    "user namespaces. Leave out --private-users= or the variable.");
         if (c->userns_mode != USERNS_NO && c->api_vfs == API_VFS_NETWORK &&
-            !net_config_is_private(&c->network))
+            !config_network_is_own(&c->network))
                 return failure_set(failure, -EINVAL,
                                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network needs "
                                    "--private-network when user namespaces are used.");

@@ -302,6 +302,10 @@ void config_done(struct container_config *c);
  */
 int config_validate(const struct container_config *c, struct failure *failure);
 
+/* Whether the container may rule over its network: it is not the host's, nor, without an explicit
+ * --private-network, one that somebody else made. */
+bool config_network_is_own(const struct net_config *n);
+
 /* Whether the first link gets its addresses from us, if nobody else of the host gives them. */
 bool config_network_is_ours(const struct net_config *n);
 

@@ -70,7 +70,7 @@ static void decide_resolv_conf_auto(const struct container_config *c, const stru
                                     const struct tree_facts *tree, const struct net_plan *network,
                                     struct etc_plan *plan)
 {
-        if (net_config_is_private(&c->network))
+        if (config_network_is_own(&c->network))
                 decide_resolv_conf_network(c, host, tree, network, plan);
         else if (host->resolv_conf_stub || host->has_resolv_conf) {
                 plan->resolv_conf = plan->writable ? ETC_COPY : ETC_BIND;

@@ -223,7 +223,7 @@ int host_facts_read(const struct container_config *c, struct host_facts *ret,
         if (c->nesting)
                 facts.machines_root = stat("/proc/version", &st) < 0 ? 0 : st.st_uid;
         /* A network of its own has name servers of its own. */
-        if (!net_config_is_private(&c->network)) {
+        if (!config_network_is_own(&c->network)) {
                 facts.has_resolv_conf = access("/etc/resolv.conf", F_OK) == 0;
                 facts.resolv_conf_stub = access(stub, F_OK) == 0 ? stub : NULL;
         }

@@ -374,7 +374,7 @@ static void plan_sys(struct builder *b)
         static const char *const parts[] = { "block", "bus", "class", "dev", "devices", "kernel" };
         size_t op;
 
-        if (!net_config_is_private(&b->config->network) && b->config->api_vfs != API_VFS_NETWORK) {
+        if (!config_network_is_own(&b->config->network) && b->config->api_vfs != API_VFS_NETWORK) {
                 add_op(b, &(struct mount_op){ .phase = PHASE_PREPARE,
                                               .kind = MOUNT_NEW,
                                               .flags = MOUNT_UNLESS_MOUNTED | MOUNT_MAKE_TARGET |
@@ -436,7 +436,7 @@ static void plan_sys_parts(struct builder *b)
 {
         static const char *const parts[] = { "block", "bus", "class", "dev", "devices", "kernel" };
 
-        if (!net_config_is_private(&b->config->network) && b->config->api_vfs != API_VFS_NETWORK)
+        if (!config_network_is_own(&b->config->network) && b->config->api_vfs != API_VFS_NETWORK)
                 return;
         add_op(b, &(struct mount_op){ .phase = api_phase(b),
                                       .kind = MOUNT_NEW,
@@ -1059,7 +1059,7 @@ static void plan_proc(struct builder *b)
                                       .source = (char *) "/proc/sys",
                                       .target = (char *) "/proc/sys",
                                       .why = (char *) "default: protects the host's kernel" });
-        if (net_config_is_private(&b->config->network) || b->config->api_vfs == API_VFS_NETWORK)
+        if (config_network_is_own(&b->config->network) || b->config->api_vfs == API_VFS_NETWORK)
                 add_op(b, &(struct mount_op){ .phase = PHASE_INSIDE,
                                               .kind = MOUNT_BIND_INSIDE,
                                               .flags = MOUNT_OPTIONAL | MOUNT_OWN_TARGET,
@@ -1102,7 +1102,7 @@ static void plan_nesting(struct builder *b)
                                       .source = (char *) "proc",
                                       .target = (char *) "/run/host/nesting/proc",
                                       .why = (char *) "--nesting" });
-        add_op(b, &(struct mount_op){ .phase = net_config_is_private(&b->config->network)
+        add_op(b, &(struct mount_op){ .phase = config_network_is_own(&b->config->network)
                                                        ? api_phase(b)
                                                        : PHASE_PREPARE,
                                       .kind = MOUNT_NEW,

@@ -34,7 +34,7 @@ static uint64_t decide_capabilities(const struct container_config *c, const stru
 {
         uint64_t set = default_capabilities;
 
-        if (net_config_is_private(&c->network))
+        if (config_network_is_own(&c->network))
                 set |= CAP_BIT(CAP_NET_ADMIN);
         /* Containers inside have networks of their own, and these belong to the user namespace. */
         else if (c->nesting)

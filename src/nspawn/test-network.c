@@ -239,7 +239,7 @@ static void test_bad_options(void **state)
                 { "-n|-p1-1025", "1024" },
                 { "-n|-p80|-ptcp:80:81", "'--port=80'" },
                 { "-n|-p80-90|-p85", "'--port=80-90' publishes port 85" },
-                { "-p80", "host's network" },
+                { "-p80", "container's own" },
                 { "-n|--network-address=", "ADDRESS/LENGTH" },
                 { "-n|--network-address=10.0.0.7", "length" },
                 { "-n|--network-address=10.0.0.7/0", "length" },
@@ -355,7 +355,7 @@ static void test_files(void **state)
                   "Setup=x\nIsolate=x",
                   &trusted, "private zone=z" },
                 { "", "Address=10.0.0.7/24", &trusted, "!there is none" },
-                { "", "Port=80", &trusted, "!host's network" },
+                { "", "Port=80", &trusted, "!container's own" },
                 { "", "Bridge=a\nZone=b", &trusted, "!one bridge" },
                 /* What does not fit here ends the start. */
                 { "", "Interface=a:b:c", &trusted, "!/a.nspawn:2: Interface=a:b:c" },

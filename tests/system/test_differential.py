@@ -7,6 +7,7 @@ column of its tables is a pattern over the names that this test gives to facts.
 
 import collections
 import fnmatch
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import subprocess
 import pytest
 
 import harness
+import network
 from harness import lines_of, run
 
 # Settings files of the host are named after it, so it is ours alone.
@@ -519,6 +521,89 @@ def test_settings_status(busybox, new_cgroup, case):
         status[launcher] = str(result.returncode)
     name = "exit settings " + case
     compare({name: status[harness.STOCK]}, {name: status[harness.LAUNCHER]})
+
+
+# Networks --------------------------------------------------------------------------------------
+
+LONG = f"differs-{harness.TAG}-with-a-long-name"
+KEEP_OFF = {"--network-veth", "--network-zone=d"}  # else ours have addresses
+
+NETWORKS = {
+    "veth": ["--network-veth"],
+    "veth with a long name": ["--network-veth", "-M", LONG],
+    "zone": ["--network-zone=d"],
+    "zone with a long name": ["--network-zone=d", "-M", LONG],
+    "bridge": ["--network-bridge=br-d"],
+    "further links": ["--network-veth-extra=xa:in0", "--network-veth-extra=xb"],
+    "bridge and a further link": ["--network-bridge=br-d", "--network-veth-extra=xa"],
+    "given namespace": ["--network-namespace-path={path}"],
+    "given namespace as one's own": ["--private-network", "--network-namespace-path={path}"],
+    "veth and users": ["--network-veth", "-U"],
+    "veth without a capability": ["--network-veth", "--drop-capability=CAP_NET_ADMIN"],
+}
+
+SEE_NETWORK = r"""
+ls /sys/class/net /sys | xargs echo names
+stat -f -c '%T' /sys /proc/sys/net | xargs echo types
+for name in ipv4/ip_forward ipv4/conf/all/forwarding ipv4/conf/default/rp_filter ipv6/conf/all/disable_ipv6; do
+    echo sysctl $name $(cat /proc/sys/net/$name 2>&1); done
+(echo 1 >/proc/sys/net/ipv4/conf/all/log_martians) 2>/dev/null; echo writable $?
+grep -E '^Cap' /proc/self/status | xargs echo
+[ -e /etc/resolv.conf ]; echo resolv.conf $?
+"""
+
+
+def facts_of_links(text, where):
+    facts = {}
+    for link in json.loads(text):
+        if link["ifname"] in ("lo", "up0", "br-d") and where == "host":
+            continue
+        name = f"network {where} {link['ifname']}"
+        for key in ("address", "mtu", "txqlen", "master", "altnames", "group"):
+            facts[f"{name} {key}"] = str(link.get(key))
+        if link["ifname"].startswith("vz-"):
+            facts[f"{name} address"] = "one of its members', or a random one"
+        facts[f"{name} up"] = str("UP" in link["flags"])
+        facts[f"{name} kind"] = str(link.get("linkinfo", {}).get("info_kind"))
+        facts[f"{name} mode"] = str(link.get("linkinfo", {}).get("info_data", {}).get("mode"))
+        facts[f"{name} addresses"] = str(sorted(a["local"] for a in link["addr_info"] if a["scope"] != "link"))
+    return facts
+
+
+def see_network(host, launcher, tree, args):
+    own = [] if launcher == harness.STOCK else ["--register=no", *["--network-setup=no"] * bool(KEEP_OFF & set(args))]
+    line = [*own, "-M", NAME, *args, "-D", tree]
+    facts = {f"network inside {words.split(' ')[0]}{' ' + words.split(' ')[1] if words.startswith('sysctl') else ''}":
+             words for words in lines_of(host.launch(*line, "sh", "-c", SEE_NETWORK, launcher=launcher,
+                                                     keep_unit=True).stdout)}
+    process = host.start(*line, "sleep", "99", launcher=launcher, keep_unit=True)
+    try:
+        leader = harness.wait_until(lambda: [pid for pid in harness.descendants_of(process.pid)
+                                             if harness.read(f"/proc/{pid}/comm") == "sleep\n"], 20, "the payload")
+        look_at = ["ip", "-j", "-d", "addr"]
+        facts.update(facts_of_links(host.run(*look_at), "host"))
+        facts.update(facts_of_links(subprocess.run(["nsenter", "-t", str(leader[0]), "-n", *look_at], check=True,
+                                                   stdout=subprocess.PIPE, text=True).stdout, "inside"))
+    finally:
+        harness.stop(process)
+    # What comes back, and what goes.
+    harness.wait_until(lambda: not [name for name in host.links() if name.startswith(("v", "x"))], 10,
+                       "the end of the links")
+    for name in host.links():
+        facts[f"network after {name}"] = "there"
+    return facts
+
+
+@pytest.mark.parametrize("view", NETWORKS)
+def test_network_view(busybox, view):
+    with network.Host(clean=False) as host:
+        host.run("ip", "link", "add", "br-d", "type", "bridge")
+        host.run("ip", "link", "add", "low0", "type", "veth", "peer", "name", "low1")
+        host.run("ip", "link", "set", "low1", "up")
+        args = [word.format(path=f"/proc/{host.outside.pid}/ns/net") for word in NETWORKS[view]]
+        stock = see_network(host, harness.STOCK, busybox, args)
+        assert stock, "nothing was seen"
+        compare(stock, see_network(host, harness.LAUNCHER, busybox, args))
 
 
 @pytest.mark.ours

@@ -91,6 +91,11 @@ def outside(host):
     return links(host.run("ip", "-j", "-d", "addr"))
 
 
+def has_net_admin(machine):
+    status = harness.read(f"/proc/{machine.leader}/status")
+    return bool(int(re.search(r"CapBnd:\s*(\w+)", status)[1], 16) >> 12 & 1)
+
+
 def is_up(link):
     return "UP" in link["flags"]
 
@@ -250,9 +255,16 @@ def test_given_namespace(host, busybox, elsewhere, way, users):
     args, more = asked(way, [f"--network-namespace-path={elsewhere}"], f"NamespacePath={elsewhere}")
     with start(host, busybox, *users, *args, **more) as machine:
         found = inside(machine)
-        # Not even the loopback is touched.
+        # Not even the loopback is touched, and it is not the container's to rule.
         assert set(found) == {"lo", "mark0", "mark1"} and not is_up(found["lo"])
+        assert not has_net_admin(machine)
+
+
+@covers("effect", "--network-namespace-path", "--private-network")
+def test_given_namespace_as_ones_own(host, busybox, elsewhere):
+    with start(host, busybox, "--private-network", f"--network-namespace-path={elsewhere}") as machine:
         assert machine.run("ls", "/sys/class/net").split() == ["lo", "mark0", "mark1"]
+        assert has_net_admin(machine)
 
 
 @covers("effect", "[Network] Private")
@@ -267,8 +279,7 @@ def test_private_is_implied_and_can_be_said(host, busybox):
     ["-n", "--network-setup=no"], ["--network-veth-extra=xa"], ["--network-zone=c", "--network-setup=no"]])
 def test_each_brings_the_capability_and_the_views(host, busybox, args):
     with start(host, busybox, *args) as machine:
-        status = harness.read(f"/proc/{machine.leader}/status")
-        assert int(re.search(r"CapBnd:\s*(\w+)", status)[1], 16) >> 12 & 1
+        assert has_net_admin(machine)
         machine.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
         names = machine.run("ls", "/sys/class/net").split()
         assert set(names) == set(inside(machine))
@@ -486,7 +497,7 @@ BAD = [
     ("--network-zone=a-zone-too-long", "1 to 12"), ("--network-zone=", "1 to 12"),
     ("--network-namespace-path=/nonesuch", "/nonesuch"), ("--network-namespace-path=/etc/passwd", "/etc/passwd"),
     ("--network-namespace-path=/proc/self/ns/mnt", "/proc/self/ns/mnt"),
-    ("--port=80", "host's network"), ("--port=0", "1 to 65535"), ("--port=1:2:3", "1 to 65535"),
+    ("--port=80", "container's own"), ("--port=0", "1 to 65535"), ("--port=1:2:3", "1 to 65535"),
     ("--port=sctp:80", "tcp:"), ("--port=80-90:80", "same length"),
     ("--network-address=10.0.0.7", "length"), ("--network-address=10.0.0.0/24", "one machine"),
     ("--network-address=10.0.0.7/24", "there is none"),
