@@ -119,7 +119,7 @@ bool keeper_sweep_zones(char ***zones)
 
         if (netlink_open(&nl, &unheard) < 0)
                 return true;
-        (void) zone_sweep(&nl);
+        (void) zone_sweep(&nl, "");
         STRV_FOREACH(zone, *zones)
         if (if_nametoindex(*zone) > 0 && strv_add(&left, *zone) < 0)
                 return true;

@@ -18,8 +18,10 @@
 #define ZONE_LOCK_FOLDER "/run/systemd"
 #define ZONE_LOCK_FILE ZONE_LOCK_FOLDER "/nspawn-network-zone"
 
-/* The mark on a bridge that we made. */
+/* The mark on a bridge that we made; and how its address begins, of the kind that nobody owns, which it
+ * has from the beginning. */
 #define ZONE_ALIAS "stead-zone"
+static const uint8_t zone_mac[] = { 0x5e, 0xad, 0x7a };
 
 int bridge_find(const struct link_work *work)
 {
@@ -65,7 +67,7 @@ static int choose_mac(uint8_t ret[MAC_SIZE])
         if (r < 0)
                 return r;
         memcpy(ret, random.bytes, MAC_SIZE);
-        ret[0] = (uint8_t) ((ret[0] & 0xfe) | 0x02);
+        memcpy(ret, zone_mac, sizeof(zone_mac));
         return 0;
 }
 
@@ -126,7 +128,7 @@ static int set_up_bridge(const struct link_work *work, const struct netlink_link
 }
 
 struct port_count {
-        int except;
+        const char *machine;
         size_t n;
 };
 
@@ -135,25 +137,29 @@ static int count_port(struct nlmsghdr *message, void *userdata)
         struct port_count *count = userdata;
         struct netlink_link port;
 
-        if (netlink_read_link(message, &port) < 0 || port.index == count->except ||
+        if (netlink_read_link(message, &port) < 0 || link_is_of(&port, count->machine) ||
             startswith(port.alias, LINK_LEAVING))
                 return 0;
         count->n++;
         return 0;
 }
 
-/* Under the lock. Of two members that end at once, each sees the other's link until its namespace has
+/* Under the lock. Ports of @machine, which has ended, do not count. Of two members that end at once, each sees the other's link until its namespace has
  * been taken down; so those that leave are marked. */
-static bool remove_if_empty(struct netlink *nl, const struct netlink_link *bridge, int leaving)
+static int remove_if_empty(struct netlink *nl, const struct netlink_link *bridge,
+                           const char *machine)
 {
-        struct port_count count = { .except = leaving };
+        struct port_count count = { .machine = machine };
+        int r = 0;
 
-        if (!streq(bridge->kind, "bridge") ||
-            netlink_for_each(nl, NULL, bridge->index, count_port, &count, NULL) < 0 || count.n > 0)
-                return false;
+        if (streq(bridge->kind, "bridge"))
+                r = netlink_for_each(nl, NULL, bridge->index, count_port, &count, NULL);
+        if (r < 0 || count.n > 0 || !streq(bridge->kind, "bridge"))
+                return r;
         netlink_request_link(nl, RTM_DELLINK, 0, bridge->index, 0, 0, "remove the zone's bridge",
                              bridge->name);
-        return netlink_commit(nl, NULL) >= 0;
+        r = netlink_commit(nl, NULL);
+        return r < 0 ? r : 1;
 }
 
 int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
@@ -179,7 +185,7 @@ int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
                 /* The answer may have been lost. */
                 if (is_new && netlink_find(work->nl, 0, work->link->master, &bridge, NULL) >= 0 &&
                     bridge.index > 0)
-                        (void) remove_if_empty(work->nl, &bridge, 0);
+                        (void) remove_if_empty(work->nl, &bridge, "");
                 return r;
         }
         *ret_lock = lock;
@@ -187,23 +193,26 @@ int zone_enter(const struct link_work *work, struct lock_file *ret_lock)
         return bridge.index;
 }
 
-void zone_leave(struct netlink *nl, const char *name, int port, const char *machine)
+int zone_leave(struct netlink *nl, const char *name, int port, const char *machine)
 {
         struct failure unheard = { .error = 0 };
         char alias[IFALIASZ];
         struct lock_file lock CLEANUP_LOCK_FILE = LOCK_FILE_NULL;
         struct netlink_link bridge;
+        int r = take_zone_lock(&lock, &unheard);
 
-        if (take_zone_lock(&lock, &unheard) < 0)
-                return;
+        if (r < 0)
+                return r;
         if (port > 0) {
                 netlink_request_link(nl, RTM_SETLINK, 0, port, 0, 0, "mark the interface", NULL);
                 netlink_put_text(nl, IFLA_IFALIAS, link_alias(LINK_LEAVING, machine, alias));
                 netlink_tolerate(nl, -ENODEV);
         }
         netlink_ask_link(nl, 0, name, &bridge);
-        if (netlink_commit(nl, NULL) >= 0 && bridge.index > 0 && streq(bridge.name, name))
-                (void) remove_if_empty(nl, &bridge, port);
+        r = netlink_commit(nl, NULL);
+        if (r >= 0 && bridge.index > 0 && streq(bridge.name, name))
+                r = remove_if_empty(nl, &bridge, machine);
+        return MIN_OF(r, 0);
 }
 
 struct zone_list {
@@ -211,12 +220,19 @@ struct zone_list {
         size_t n;
 };
 
+static bool is_our_zone(const struct netlink_link *bridge)
+{
+        return streq(bridge->alias, ZONE_ALIAS) ||
+               (!bridge->alias[0] && startswith(bridge->name, "vz-") && bridge->has_mac &&
+                memcmp(bridge->mac, zone_mac, sizeof(zone_mac)) == 0);
+}
+
 static int collect_zone(struct nlmsghdr *message, void *userdata)
 {
         struct zone_list *list = userdata;
         struct netlink_link bridge, *grown;
 
-        if (netlink_read_link(message, &bridge) < 0 || !streq(bridge.alias, ZONE_ALIAS))
+        if (netlink_read_link(message, &bridge) < 0 || !is_our_zone(&bridge))
                 return 0;
         grown = reallocarray(list->bridges, list->n + 1, sizeof(*grown));
         if (!grown)
@@ -226,7 +242,7 @@ static int collect_zone(struct nlmsghdr *message, void *userdata)
         return 0;
 }
 
-int zone_sweep(struct netlink *nl)
+int zone_sweep(struct netlink *nl, const char *machine)
 {
         struct lock_file lock CLEANUP_LOCK_FILE = LOCK_FILE_NULL;
         struct failure unheard = { .error = 0 };
@@ -236,7 +252,7 @@ int zone_sweep(struct netlink *nl)
         if (netlink_for_each(nl, "bridge", 0, collect_zone, &list, NULL) >= 0 && list.n > 0 &&
             take_zone_lock(&lock, &unheard) >= 0)
                 for (size_t i = 0; i < list.n; i++)
-                        removed += remove_if_empty(nl, &list.bridges[i], 0);
+                        removed += remove_if_empty(nl, &list.bridges[i], machine) > 0;
         free(list.bridges);
         return removed;
 }

@@ -22,6 +22,8 @@
 #include "netsetup/link.h"
 #include "netsetup/moved-record.h"
 
+#define RESTORE_TRIES 3
+
 /* ---- what it is like --------------------------------------------------------------------- */
 
 static int take_address(struct nlmsghdr *message, void *userdata)
@@ -87,6 +89,20 @@ static void ask_addresses(struct netlink *nl, struct moved_record *record)
         netlink_on_answer(nl, take_address, record);
 }
 
+/* A name that nobody else has, for the way back, so that it is found again; it gets its own when it is there. */
+static int choose_passing_name(char ret[LINK_NAME_SIZE])
+{
+        char text[ID128_TEXT_SIZE];
+        struct id128 random;
+        int r = id128_random(&random);
+
+        if (r < 0)
+                return r;
+        id128_to_plain(&random, text);
+        (void) snprintf(ret, LINK_NAME_SIZE, "back%.10s", text);
+        return 0;
+}
+
 /* One that can be given again. */
 static bool is_address(bool has_mac, const uint8_t mac[MAC_SIZE])
 {
@@ -98,6 +114,8 @@ static bool is_address(bool has_mac, const uint8_t mac[MAC_SIZE])
 static int describe(const struct link_work *work, const struct netlink_link *link,
                     struct moved_record *ret)
 {
+        int r;
+
         *ret = (struct moved_record){ .index = link->index,
                                       .mtu = link->mtu,
                                       .up = link->flags & IFF_UP,
@@ -110,6 +128,10 @@ static int describe(const struct link_work *work, const struct netlink_link *lin
         (void) snprintf(ret->alias, sizeof(ret->alias), "%s", link->alias);
         memcpy(ret->mac, link->mac, MAC_SIZE);
         memcpy(ret->permanent_mac, link->permanent_mac, MAC_SIZE);
+        r = choose_passing_name(ret->passing);
+        if (r < 0)
+                return failure_set(work->failure, r, "No random number for the name of '%s': %s.",
+                                   link->name, error_text(r));
         ask_altnames(work->nl, link->index, &ret->altnames);
         ask_addresses(work->nl, ret);
         return netlink_commit(work->nl, work->failure);
@@ -184,7 +206,7 @@ static void undo_move(const struct link_work *work, const struct moved_record *r
                      !streq(found.name, record->name);
 
         if (!moved)
-                moved_record_forget(record);
+                (void) moved_record_forget(record);
         (void) moved_give_back(work->nl, work->machine, moved ? record->name : "", work->netns_fd);
 }
 
@@ -264,8 +286,13 @@ static int compare(struct nlmsghdr *message, void *userdata)
 static int find_moved(struct netlink *nl, const struct moved_record *record, bool at_home)
 {
         struct search search = { .record = record, .at_home = at_home };
+        struct netlink_link found;
         int r;
 
+        /* Somebody was killed while giving it back. */
+        r = at_home ? netlink_find(nl, 0, record->passing, &found, NULL) : 0;
+        if (r < 0 || (at_home && found.index > 0))
+                return r < 0 ? r : found.index;
         /* The kernel removes virtual ones together with their namespace; what has the number of one by
          * now is another. */
         if (at_home && record->kind[0])
@@ -295,20 +322,6 @@ static void remove_altnames(struct netlink *nl, int index)
         (void) netlink_commit(nl, NULL);
 }
 
-/* A name that nobody has, so that it is found again; it gets its own when it is there. */
-static int choose_passing_name(char ret[LINK_NAME_SIZE])
-{
-        char text[ID128_TEXT_SIZE];
-        struct id128 random;
-        int r = id128_random(&random);
-
-        if (r < 0)
-                return r;
-        id128_to_plain(&random, text);
-        (void) snprintf(ret, LINK_NAME_SIZE, "back%.10s", text);
-        return 0;
-}
-
 /* Out of the namespace that @netns_fd is. Returns its number on the host; 0 if it is not in there. */
 static int take_home(struct netlink *nl, const struct moved_record *record, int netns_fd)
 {
@@ -316,7 +329,6 @@ static int take_home(struct netlink *nl, const struct moved_record *record, int 
         int home CLEANUP_FD = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), index, r;
         struct failure unheard = { .error = 0 };
         struct netlink_link found;
-        char name[LINK_NAME_SIZE];
 
         if (home < 0)
                 return -errno;
@@ -326,17 +338,14 @@ static int take_home(struct netlink *nl, const struct moved_record *record, int 
         index = find_moved(&inside, record, false);
         if (index <= 0)
                 return index;
-        r = choose_passing_name(name);
-        if (r < 0)
-                return r;
         remove_altnames(&inside, index);
         netlink_request_link(&inside, RTM_SETLINK, 0, index, 0, IFF_UP, "give back", record->name);
         netlink_put_u32(&inside, IFLA_NET_NS_FD, (uint32_t) home);
-        netlink_put_text(&inside, IFLA_IFNAME, name);
+        netlink_put_text(&inside, IFLA_IFNAME, record->passing);
         r = netlink_commit(&inside, NULL);
         if (r < 0)
                 return r;
-        r = netlink_find(nl, 0, name, &found, NULL);
+        r = netlink_find(nl, 0, record->passing, &found, NULL);
         return r < 0 ? r : found.index;
 }
 
@@ -393,12 +402,11 @@ static void restore(struct netlink *nl, const struct moved_record *record, int i
         (void) netlink_commit(nl, NULL);
 }
 
-/* It was never moved: whoever wrote the record was killed before that. */
-static bool is_as_before(struct netlink *nl, const struct moved_record *record)
+static bool is_as_before(struct netlink *nl, const struct moved_record *record, int index)
 {
         struct netlink_link found;
 
-        return netlink_find(nl, record->index, record->name, &found, NULL) >= 0 &&
+        return netlink_find(nl, index, record->name, &found, NULL) >= 0 &&
                streq(found.name, record->name) && streq(found.kind, record->kind) &&
                found.mtu == record->mtu && streq(found.alias, record->alias) &&
                record->up == !!(found.flags & IFF_UP);
@@ -407,40 +415,45 @@ static bool is_as_before(struct netlink *nl, const struct moved_record *record)
 /* 1: given back; 0: there is nothing to be given back; negative: later, maybe. */
 static int give_back(struct netlink *nl, const struct moved_record *record, int netns_fd)
 {
-        int index = netns_fd >= 0 ? take_home(nl, record, netns_fd) : 0;
+        int index = netns_fd >= 0 ? take_home(nl, record, netns_fd) : 0, r;
 
         /* The kernel may have been faster. */
         if (index == 0)
                 index = find_moved(nl, record, true);
         if (index < 0)
                 return index;
-        if (index > 0 && !is_as_before(nl, record))
+        /* It is from the beginning if it was never moved. Else some of it may
+         * fail once, as when there is no memory. */
+        for (int i = 0; index > 0 && i < RESTORE_TRIES && !is_as_before(nl, record, index); i++)
                 restore(nl, record, index);
         /* One that is nowhere was removed by the container, or ended with a namespace inside of that. */
-        moved_record_forget(record);
-        return index > 0;
+        r = moved_record_forget(record);
+        return r < 0 ? r : index > 0;
 }
 
 int moved_give_back(struct netlink *nl, const char *machine, const char *name, int netns_fd)
 {
-        int kept CLEANUP_FD = -1, given = 0;
+        int kept CLEANUP_FD = -1, given = 0, error = 0, r;
         struct moved_record *records;
-        size_t n, left = 0;
+        bool others = false;
+        size_t n;
 
-        if (moved_records_load(machine, &records, &n) < 0)
-                return 0;
+        r = moved_records_load(machine, &records, &n);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         if (n > 0 && netns_fd < 0)
                 kept = moved_namespace_open(machine);
         for (size_t i = 0; i < n; i++) {
-                int r = !name || streq(records[i].name, name)
-                                ? give_back(nl, &records[i], netns_fd < 0 ? kept : netns_fd)
-                                : -EAGAIN;
-
+                if (name && !streq(records[i].name, name)) {
+                        others = true;
+                        continue;
+                }
+                r = give_back(nl, &records[i], netns_fd < 0 ? kept : netns_fd);
                 given += r > 0;
-                left += r < 0;
+                error = MIN_OF(error, MIN_OF(r, 0));
         }
-        if (left == 0)
-                moved_namespace_forget(machine);
         moved_records_free(records, n);
-        return given;
+        if (!others && error == 0)
+                error = moved_namespace_forget(machine);
+        return error < 0 ? error : given;
 }

@@ -17,7 +17,7 @@ static int make_zone_port(const struct link_work *work, int *ret_bridge)
         index = veth_make(work, bridge);
         if (index < 0) {
                 lock_file_release(&lock);
-                zone_leave(work->nl, work->link->master, 0, work->machine);
+                (void) zone_leave(work->nl, work->link->master, 0, "");
         }
         return index;
 }

@@ -72,15 +72,18 @@ int bridge_find(const struct link_work *work);
 /* The index of the zone's bridge, which is made and given its addresses if need be. It does not go away
  * while @ret_lock is held. */
 int zone_enter(const struct link_work *work, struct lock_file *ret_lock);
-/* Port @port leaves the zone @bridge (a name); the bridge goes if it was the last one. */
-void zone_leave(struct netlink *nl, const char *bridge, int port, const char *machine);
-/* Removes zones' bridges that killed supervisors left empty. Returns their number. */
-int zone_sweep(struct netlink *nl);
+/* Port @port of @machine, which has ended (or "": one that lives has lost a port), leaves the zone @bridge (a
+ * name); the bridge goes if there is no other. */
+int zone_leave(struct netlink *nl, const char *bridge, int port, const char *machine);
+/* Removes zones' bridges that killed supervisors, and that of @machine, left without others. Returns their
+ * number. */
+int zone_sweep(struct netlink *nl, const char *machine);
 
 /* Moves an interface of the host's into the namespace @work->netns_fd. */
 int moved_make(const struct link_work *work);
 /* Gives those of @machine back, or just the one that was called @name, out of @netns_fd; negative: out of
- * what was kept of that namespace. Returns how many. */
+ * what was kept of that namespace. Returns how many, or a negative errno if there is one that could not be
+ * given back now. */
 int moved_give_back(struct netlink *nl, const char *machine, const char *name, int netns_fd);
 
 /* ---- any kind ---- */

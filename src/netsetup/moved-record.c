@@ -68,6 +68,8 @@ int moved_record_to_text(const struct moved_record *record, char **ret)
         if (r >= 0)
                 r = env_file_add(&out, "NAME", record->name);
         if (r >= 0)
+                r = env_file_add(&out, "PASSING", record->passing);
+        if (r >= 0)
                 r = env_file_add(&out, "KIND", record->kind);
         /* An alias that is no text was made by hand; it is worth less than the interface. */
         if (r >= 0 && utf8_is_valid(record->alias))
@@ -127,6 +129,8 @@ static int take_item(const struct env_assignment *item, struct moved_record *rec
                 return take_text(value, record->machine, sizeof(record->machine));
         if (streq(name, "NAME"))
                 return take_text(value, record->name, sizeof(record->name));
+        if (streq(name, "PASSING"))
+                return take_text(value, record->passing, sizeof(record->passing));
         if (streq(name, "KIND"))
                 return take_text(value, record->kind, sizeof(record->kind));
         if (streq(name, "ALIAS"))
@@ -169,7 +173,8 @@ int moved_record_parse(const char *text, size_t size, struct moved_record *ret)
                 r = -EINVAL;
         for (size_t i = 0; r >= 0 && i < file.n; i++)
                 r = take_item(&file.items[i], &record);
-        if (r >= 0 && (!record.machine[0] || !record.name[0] || record.index == 0))
+        if (r >= 0 &&
+            (!record.machine[0] || !record.name[0] || !record.passing[0] || record.index == 0))
                 r = -EINVAL;
         if (r < 0)
                 return r;
@@ -227,27 +232,36 @@ int moved_record_store(struct moved_record *record, struct failure *failure)
         return 0;
 }
 
-void moved_record_forget(const struct moved_record *record)
+int moved_record_forget(const struct moved_record *record)
 {
         int fd CLEANUP_FD = open_folder();
         char name[96];
 
         file_name(record, name, sizeof(name));
-        if (fd >= 0 && unlinkat(fd, name, 0) == 0)
-                (void) rmdir(MOVED_FOLDER); /* if it was the last one */
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        if (unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+                return -errno;
+        (void) rmdir(MOVED_FOLDER); /* if it was the last one */
+        return 0;
 }
 
-/* One file; those that are none of ours, or were damaged, are left alone. */
+/* One file; those that are none of ours, or were damaged, are left alone. One that cannot be read now may
+ * be the one that is looked for. */
 static int load(int folder, const char *name, const char *machine, struct moved_record **list,
                 size_t *n)
 {
         struct moved_record record CLEANUP_MOVED_RECORD = { .index = 0 }, *grown;
         char *text CLEANUP_FREE = NULL;
         size_t size;
+        int r;
 
-        if (name[0] == '.' || endswith(name, NAMESPACE_SUFFIX) ||
-            read_file_at(folder, name, ENV_FILE_MAX_SIZE, &text, &size) < 0 ||
-            moved_record_parse(text, size, &record) < 0 || !streq(record.machine, machine) ||
+        if (name[0] == '.' || endswith(name, NAMESPACE_SUFFIX))
+                return 0;
+        r = read_file_at(folder, name, ENV_FILE_MAX_SIZE, &text, &size);
+        if (r < 0)
+                return r == -ENOENT || r == -EFBIG ? 0 : r;
+        if (moved_record_parse(text, size, &record) < 0 || !streq(record.machine, machine) ||
             record.host != number_of_namespace())
                 return 0;
         grown = reallocarray(*list, *n + 1, sizeof(*grown));
@@ -274,8 +288,13 @@ int moved_records_load(const char *machine, struct moved_record **ret, size_t *r
         if (!folder)
                 return -errno;
         (void) TAKE_FD(fd);
-        for (const struct dirent *e = readdir(folder); r >= 0 && e; e = readdir(folder))
+        errno = 0;
+        for (const struct dirent *e = readdir(folder); r >= 0 && e; e = readdir(folder)) {
                 r = load(dirfd(folder), e->d_name, machine, &list, &n);
+                errno = 0;
+        }
+        if (r >= 0 && errno != 0)
+                r = -errno;
         (void) closedir(folder);
         if (r < 0) {
                 moved_records_free(list, n);
@@ -305,7 +324,7 @@ int moved_namespace_keep(const char *machine, int netns_fd)
         char path[PATH_MAX], source[64];
         int mount_fd CLEANUP_FD = -1, file CLEANUP_FD = -1, r;
 
-        moved_namespace_forget(machine); /* that of a machine of this name which ended */
+        (void) moved_namespace_forget(machine); /* that of a machine of this name which ended */
         namespace_path(machine, path, sizeof(path));
         (void) snprintf(source, sizeof(source), "/proc/self/fd/%d", netns_fd);
         file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -328,12 +347,18 @@ int moved_namespace_open(const char *machine)
         return fd < 0 ? -errno : fd;
 }
 
-void moved_namespace_forget(const char *machine)
+int moved_namespace_forget(const char *machine)
 {
         char path[PATH_MAX];
+        int r;
 
         namespace_path(machine, path, sizeof(path));
-        if (unlink(path) < 0 && errno == EBUSY && mount_detach(path) >= 0)
-                (void) unlink(path);
+        r = unlink(path) < 0 ? -errno : 0;
+        if (r == -EBUSY) {
+                r = mount_detach(path);
+                if (r >= 0)
+                        r = unlink(path) < 0 ? -errno : 0;
+        }
         (void) rmdir(MOVED_FOLDER);
+        return r == -ENOENT ? 0 : r;
 }

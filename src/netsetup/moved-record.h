@@ -16,7 +16,8 @@
 
 struct moved_record {
         char machine[65];
-        char name[LINK_NAME_SIZE]; /* on the host */
+        char name[LINK_NAME_SIZE];    /* on the host */
+        char passing[LINK_NAME_SIZE]; /* on its way back */
         char kind[32];      /* "": hardware, which the kernel gives back itself, in its way */
         unsigned long host; /* the host's network namespace, by the number of its file */
         int index;          /* on the host */
@@ -39,7 +40,7 @@ int moved_record_to_text(const struct moved_record *record, char **ret);
 int moved_record_parse(const char *text, size_t size, struct moved_record *ret);
 
 int moved_record_store(struct moved_record *record, struct failure *failure);
-void moved_record_forget(const struct moved_record *record);
+int moved_record_forget(const struct moved_record *record);
 
 /* All records of @machine that are of the caller's network namespace; -ENOENT: nobody has any. The caller
  * gives them to moved_records_free(). */
@@ -53,4 +54,4 @@ void moved_records_free(struct moved_record *records, size_t n);
  */
 int moved_namespace_keep(const char *machine, int netns_fd);
 int moved_namespace_open(const char *machine);
-void moved_namespace_forget(const char *machine);
+int moved_namespace_forget(const char *machine);

@@ -115,7 +115,7 @@ static int detach_pair(const struct link_work *work)
                                    link->host);
         link_remove(work->nl, found.index);
         if (link->master_is_zone)
-                zone_leave(work->nl, link->master, 0, work->machine);
+                (void) zone_leave(work->nl, link->master, 0, "");
         return 0;
 }
 

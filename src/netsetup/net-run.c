@@ -12,6 +12,9 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "netsetup/link.h"
+#include "netsetup/moved-record.h"
+
+#define LAST_TRIES 3
 
 /* Whether something of the plan has to be taken out of the container's namespace at the end. */
 static bool needs_namespace(const struct net_plan *plan)
@@ -91,34 +94,48 @@ int net_run_host(struct net_run *run, const struct net_plan *plan, pid_t leader,
 }
 
 /* What lives in the namespace as long as anybody holds that. Also of links that came while it ran. */
-static void take_out(const struct net_run *run)
+static int take_out(const struct net_run *run)
 {
         struct netlink nl CLEANUP_NETLINK = NETLINK_NULL, inside CLEANUP_NETLINK = NETLINK_NULL;
         struct failure unheard = { .error = 0 };
+        int r = 0;
 
-        if (run->plan && netlink_open(&nl, &unheard) >= 0)
-                (void) moved_give_back(&nl, run->plan->machine, NULL, run->netns_fd);
-        if (run->netns_fd >= 0 && netlink_open_in(&inside, run->netns_fd, &unheard) >= 0)
+        if (run->plan)
+                r = netlink_open(&nl, &unheard);
+        if (r >= 0 && run->plan)
+                r = moved_give_back(&nl, run->plan->machine, NULL, run->netns_fd);
+        if (r >= 0 && run->netns_fd >= 0)
+                r = netlink_open_in(&inside, run->netns_fd, &unheard);
+        if (r >= 0 && run->netns_fd >= 0)
                 stacked_remove(&inside);
+        return r;
 }
 
-static void leave_zones(const struct net_run *run)
+static int leave_zones(const struct net_run *run)
 {
         struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
         struct failure unheard = { .error = 0 };
+        int r = 0;
 
-        for (size_t i = 0; i < run->n_done; i++) {
+        for (size_t i = 0; r >= 0 && i < run->n_done; i++) {
                 const struct net_link *link = &run->plan->links[i];
 
-                if (link->master_is_zone && (nl.fd >= 0 || netlink_open(&nl, &unheard) >= 0))
-                        zone_leave(&nl, link->master, run->indexes[i], run->plan->machine);
+                if (!link->master_is_zone)
+                        continue;
+                r = nl.fd >= 0 ? 0 : netlink_open(&nl, &unheard);
+                if (r >= 0)
+                        r = zone_leave(&nl, link->master, run->indexes[i], run->plan->machine);
         }
+        return r;
 }
 
 void net_run_done(struct net_run *run)
 {
-        take_out(run);
-        leave_zones(run);
+        /* Nobody comes after us but --cleanup: what fails once may not fail again. */
+        for (int i = 0; i < LAST_TRIES && take_out(run) < 0; i++)
+                ;
+        for (int i = 0; i < LAST_TRIES && leave_zones(run) < 0; i++)
+                ;
         run->netns_fd = fd_close(run->netns_fd);
         free(run->indexes);
         *run = (struct net_run) NET_RUN_NULL;
@@ -129,5 +146,12 @@ int net_run_sweep(const char *machine, struct failure *failure)
         struct netlink nl CLEANUP_NETLINK = NETLINK_NULL;
         int r = netlink_open(&nl, failure);
 
-        return r < 0 ? r : moved_give_back(&nl, machine, NULL, -1) + zone_sweep(&nl);
+        if (r < 0)
+                return r;
+        r = moved_give_back(&nl, machine, NULL, -1);
+        if (r < 0)
+                return failure_set(failure, r,
+                                   "Cannot give back the interfaces of machine '%s' ('%s'): %s.",
+                                   machine, MOVED_FOLDER, error_text(r));
+        return r + zone_sweep(&nl, machine);
 }

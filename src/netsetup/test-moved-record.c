@@ -18,6 +18,7 @@ static void is_read_as_written(void **state)
 {
         struct moved_record in CLEANUP_MOVED_RECORD = { .machine = "web-1",
                                                         .name = "eth\"1$",
+                                                        .passing = "back0123456789",
                                                         .alias = "up link; \\\"it's\" # 5",
                                                         .host = 4026531840UL,
                                                         .index = 7,
@@ -52,16 +53,17 @@ static void others_are_refused(void **state)
 {
         static const char *const texts[] = {
                 "",
-                "MACHINE=a\nNAME=eth0\n",
-                "MACHINE=a\nINDEX=3\n",
-                "NAME=eth0\nINDEX=3\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=-3\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=3\nMTU=many\n",
-                "MACHINE=a\nNAME=sixteen-and-more\nINDEX=3\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=3\nADDRESS=10.0.0.300\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=3\nMAC=ff:ff:ff:ff:ff:ff\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=3\nCOLOUR=red\n",
-                "MACHINE=a\nNAME=eth0\nINDEX=3\nUP=\"yes\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\n",
+                "MACHINE=a\nPASSING=b\nINDEX=3\n",
+                "MACHINE=a\nNAME=eth0\nINDEX=3\n",
+                "NAME=eth0\nPASSING=b\nINDEX=3\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=-3\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\nMTU=many\n",
+                "MACHINE=a\nNAME=sixteen-and-more\nPASSING=b\nINDEX=3\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\nADDRESS=10.0.0.300\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\nMAC=ff:ff:ff:ff:ff:ff\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\nCOLOUR=red\n",
+                "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\nUP=\"yes\n",
         };
         struct moved_record record;
 
@@ -72,7 +74,7 @@ static void others_are_refused(void **state)
 
 static void addresses_have_an_end(void **state)
 {
-        char text[4096] = "MACHINE=a\nNAME=eth0\nINDEX=3\n";
+        char text[4096] = "MACHINE=a\nNAME=eth0\nPASSING=b\nINDEX=3\n";
         size_t n = strlen(text);
         struct moved_record record CLEANUP_MOVED_RECORD = { .index = 0 };
 

@@ -232,17 +232,38 @@ static void zone_of_the_killed_is_swept(void **state)
         (void) state;
         (void) plan_zone(&one, "one", "vb-one", "10.78.0.5/22", "fd00:77::5/64");
         guest_run(&one);
-        assert_int_equal(net_run_sweep("one", &failure), 0);
+        assert_int_equal(net_run_sweep("another", &failure), 0);
         process_kill_child(one.pid, one.pidfd);
         assert_int_equal(process_wait(one.pidfd, &end), 0);
         (void) close(one.pidfd);
         (void) close(one.fd);
         (void) close(one.netns_fd);
         free(one.run.indexes);
-        wait_until_gone("vb-one");
+        /* Its namespace need not be taken down by then. */
         assert_true(is_there("vz-t"));
         assert_int_equal(net_run_sweep("one", &failure), 1);
+        wait_until_gone("vb-one");
         assert_false(is_there("vz-t"));
+}
+
+/* Of two of that name, one was made by somebody who was killed at once, and has no mark yet. */
+static void zone_just_born_is_swept(void **state)
+{
+        struct failure failure = { .error = 0 };
+        struct guest one;
+
+        (void) state;
+        make_host_link("bridge", "vz-other");
+        (void) plan_zone(&one, "one", "vb-one", "10.78.0.5/22", "fd00:77::5/64");
+        guest_run(&one);
+        set_alias("vz-t", "");
+        set_alias("vb-one", "stead:two");
+        guest_end(&one);
+        wait_until_gone("vb-one");
+        (void) net_run_sweep("one", &failure);
+        assert_false(is_there("vz-t"));
+        assert_true(is_there("vz-other"));
+        remove_host_link("vz-other");
 }
 
 static void own_bridge(void **state)
@@ -351,6 +372,7 @@ int main(void)
                 cmocka_unit_test(zone_comes_and_goes),
                 cmocka_unit_test(unmanaged_zone_stays_down),
                 cmocka_unit_test(zone_of_the_killed_is_swept),
+                cmocka_unit_test(zone_just_born_is_swept),
                 cmocka_unit_test(own_bridge),
                 cmocka_unit_test(failure_undoes_all),
                 cmocka_unit_test(stacked_links),
