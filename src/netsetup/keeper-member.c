@@ -200,8 +200,16 @@ static int take_message(struct member *m)
                 return 0;
         if (r < 0)
                 return r;
+        if (message.value != KEEPER_VERSION) {
+                (void) fd_close(fd);
+                member_fail(m, -EPROTO,
+                            "The network's keeper that runs is of another version; it ends when "
+                            "all machines "
+                            "with a network have.");
+                member_check_ready(m);
+                return 0;
+        }
         if (m->leader_pidfd >= 0 || m->state != MEMBER_CONNECTED ||
-            message.value != KEEPER_VERSION ||
             (message.type != KEEPER_PART && message.type != KEEPER_JOIN)) {
                 (void) fd_close(fd);
                 return -EPROTO;

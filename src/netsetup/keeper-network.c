@@ -73,15 +73,18 @@ static void folder_of(const char *network, char *ret, size_t size)
         (void) snprintf(ret, size, NETWORK_RUN_NETWORKS "/%s", network);
 }
 
-static int make_network(struct keeper *k, const struct keeper_request *q, struct network **ret,
-                        struct failure *failure)
+/* NULL: it failed. */
+static struct network *make_network(struct keeper *k, const struct keeper_request *q,
+                                    struct failure *failure)
 {
         char folder[sizeof(NETWORK_RUN_NETWORKS) + KEEPER_NETWORK_MAX + 2];
         struct network *n = calloc(1, sizeof(*n));
         int r;
 
-        if (!n)
-                return failure_set(failure, -ENOMEM, "Out of memory.");
+        if (!n) {
+                (void) failure_set(failure, -ENOMEM, "Out of memory.");
+                return NULL;
+        }
         *n = (struct network){ .keeper = k, .subnet = q->subnet, .next = k->networks };
         memcpy(n->name, q->network, sizeof(n->name));
         k->networks = n;
@@ -93,20 +96,20 @@ static int make_network(struct keeper *k, const struct keeper_request *q, struct
                                         on_notice, n, &n->names, failure);
         if (r < 0) {
                 network_leave(n, "");
-                return r;
+                return NULL;
         }
-        *ret = n;
-        return 0;
+        return n;
 }
 
 int network_enter(struct keeper *k, const struct keeper_request *q, struct network **ret,
                   struct failure *failure)
 {
         struct network *n = find(k, q->network);
-        int r = n ? 0 : make_network(k, q, &n, failure);
 
-        if (r < 0)
-                return r;
+        if (!n)
+                n = make_network(k, q, failure);
+        if (!n)
+                return failure->error;
         if (!same_address(&n->subnet.prefix4, &q->subnet.prefix4) ||
             !same_address(&n->subnet.prefix6, &q->subnet.prefix6))
                 return failure_set(

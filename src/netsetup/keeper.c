@@ -211,8 +211,8 @@ static int send_request(int fd, const char *text, int leader_pidfd)
 {
         for (size_t left = strlen(text);;) {
                 struct channel_message m = { .type = KEEPER_PART, .value = KEEPER_VERSION };
-                size_t n = MIN_OF(left, sizeof(m.text) - 1);
-                bool last = n == left;
+                bool last = left < sizeof(m.text);
+                size_t n = last ? left : sizeof(m.text) - 1;
                 int r;
 
                 memcpy(m.text, text, n);

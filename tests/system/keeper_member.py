@@ -84,7 +84,7 @@ def join(text):
     while len(data) > TEXT_MAX:
         connection.send(message(PART, data[:TEXT_MAX]))
         data = data[TEXT_MAX:]
-    connection.send(message(JOIN, data))
+    connection.send(message(JOIN, data, int(os.environ.get("KEEPER_VERSION", "1"))))
     return connection
 
 

@@ -86,11 +86,11 @@ class Guest:
 class Member:
     """A supervisor, as far as the keeper can tell."""
 
-    def __init__(self, host, *lines):
+    def __init__(self, host, *lines, version=1):
         self.process = subprocess.Popen(
             [sys.executable, "-I", str(HERE / "keeper_member.py"), *lines], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, preexec_fn=host._enter_inside,
-            env=harness.environment(KEEPER=KEEPER))
+            env=harness.environment(KEEPER=KEEPER, KEEPER_VERSION=str(version)))
 
     def hear(self, kind=None):
         """The next message, or the next one of @kind."""
@@ -374,6 +374,14 @@ def test_two_machines_want_one_port(host):
         third.ready()
         third.leave()
         wait_gone(host)
+
+
+def test_other_version(host):
+    member = Member(host, "MACHINE=later", version=2)
+    answer = member.hear()
+    assert answer["kind"] == "failed" and "another version" in answer["text"]
+    member.kill()
+    wait_gone(host)
 
 
 @pytest.mark.parametrize("lines", [
