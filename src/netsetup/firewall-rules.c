@@ -38,6 +38,9 @@
  * Two kinds of clients are left to the proxy. Local ones of loopback addresses: the kernel does not send packets
  * from 127.0.0.1 out of an interface. And on bridges the machine itself: where br_netfilter is loaded, as by
  * Docker, the bridge does the translation and then will not send the frame out of the port that it came from.
+ *
+ * Port 53 of the gateways, which are addresses of the host, is the name server's, whoever publishes his own: what
+ * guests and the host itself ask there is not redirected. At other addresses the proxy takes it.
  */
 #define TO_GUEST                                                                                   \
         "  meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map "         \
@@ -49,9 +52,11 @@
         "chain prerouting {\n"                                                                     \
         "  type nat hook prerouting priority dstnat; policy accept;\n"                             \
         "  ip saddr . meta l4proto . th dport @own4 return\n"                                      \
-        "  ip6 saddr . meta l4proto . th dport @own6 return\n" TO_GUEST "}\n"                      \
+        "  ip6 saddr . meta l4proto . th dport @own6 return\n"                                     \
+        "  iifname @links meta l4proto { tcp, udp } th dport 53 return\n" TO_GUEST "}\n"           \
         "chain output {\n"                                                                         \
         "  type nat hook output priority -100; policy accept;\n"                                   \
+        "  meta l4proto { tcp, udp } th dport 53 return\n"                                         \
         "  ip daddr 127.0.0.0/8 return\n"                                                          \
         "  ip saddr 127.0.0.0/8 return\n"                                                          \
         "  ip6 daddr ::1 return\n" TO_GUEST "}\n"

@@ -82,8 +82,8 @@ static int listen_at(struct proxy *proxy, const struct listener *like,
         return fd < 0 ? fd : add_listener(proxy, like, fd);
 }
 
-/* At each of the host's addresses that nobody has this port at. Returns how many those are, or a
- * negative errno. */
+/* At each of the host's addresses that nobody has this port at, but those that are for a link only.
+ * Returns how many those are, or a negative errno. */
 static int listen_at_each(struct proxy *proxy, const struct listener *like)
 {
         struct ifaddrs *list = NULL;
@@ -103,6 +103,9 @@ static int listen_at_each(struct proxy *proxy, const struct listener *like)
                         r = listen_at(proxy, like, (const struct sockaddr *) &in4, sizeof(in4));
                 } else {
                         memcpy(&in6, i->ifa_addr, sizeof(in6));
+                        /* It may be that of a link which the other is about to listen at. */
+                        if (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr))
+                                continue;
                         in6.sin6_port = htons(like->host_port);
                         r = listen_at(proxy, like, (const struct sockaddr *) &in6, sizeof(in6));
                 }

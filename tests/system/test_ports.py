@@ -477,6 +477,16 @@ def test_published_while_it_changes(host, busybox):
         assert longest < harness.patient(1.5)
 
 
+def test_published_name_server(host, busybox):
+    """The gateway's own still answers guests and the host; everybody else reaches the machine's."""
+    with host.machine(*arguments(busybox, "web", "-n", "-p", "53:7", "-p", "udp:53:7"), "sleep", "999") as web, \
+            host.machine(*arguments(busybox, "other", "-n"), "sleep", "999") as other, serving(web):
+        answer = f"{host.OUTSIDE4} {host.OUTSIDE6}".split()
+        assert web.resolve("outside.test") == other.resolve("outside.test") == answer
+        assert host.ask("resolve", "outside.test", web.gateway()).split() == answer
+        ask_all(host, web, other, port=53)
+
+
 def test_published_by_a_killed_keeper(host, busybox):
     """Ports are back as soon as the machine has started another one."""
     with host.machine(*arguments(busybox, "web", "-n", "-U", *PUBLISH), "sleep", "999") as web, serving(web):
