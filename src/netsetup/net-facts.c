@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "basic/io.h"
+#include "basic/log.h"
 #include "basic/parse.h"
 #include "netsetup/ifname.h"
 #include "netsetup/keeper.h"
@@ -58,13 +59,16 @@ int net_dnsmasq_find(const struct net_pools *pools, char ret[DNSMASQ_PATH_SIZE])
 }
 
 /* Without one, what follows from it follows from the names alone. */
-static void read_host_id(struct id128 *ret)
+static int read_host_id(struct id128 *ret, struct failure *failure)
 {
         char text[ID128_TEXT_SIZE + 8];
+        int r = read_line_at(AT_FDCWD, "/etc/machine-id", text, sizeof(text));
 
-        if (read_line_at(AT_FDCWD, "/etc/machine-id", text, sizeof(text)) < 0 ||
-            id128_parse(text, ret) < 0)
+        if (r < 0 && r != -ENOENT)
+                return failure_set(failure, r, "Cannot read '/etc/machine-id': %s.", error_text(r));
+        if (r < 0 || id128_parse(text, ret) < 0)
                 *ret = (struct id128){ { 0 } };
+        return 0;
 }
 
 static int read_environment(struct net_facts *facts, struct failure *failure)
@@ -160,10 +164,12 @@ int net_facts_read(const struct net_config *config, const char *machine, struct 
                 return r;
         if (config->veth || config->bridge || config->zone || config->n_extras > 0 ||
             config->n_macvlans > 0)
-                read_host_id(&facts.host_id); /* MAC addresses are made from it */
+                r = read_host_id(&facts.host_id, failure); /* MAC addresses are made from it */
+        if (r < 0)
+                return r;
         read_manager(config, machine, &facts);
         if (facts.manager == NET_MANAGER_US) {
-                facts.has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0;
+                facts.has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0 || errno != ENOENT;
                 facts.has_dnsmasq = has_dnsmasq(&facts.host_id);
                 r = take_lease(config, machine, true, &facts, failure);
         }
