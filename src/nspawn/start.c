@@ -330,8 +330,8 @@ int container_failed(const struct channel_message *m, struct failure *failure)
         return failure_set(failure, m->error ? m->error : -EIO, "%s", m->text);
 }
 
-/* A message could not be sent: mostly because the other end is gone, and its own words come first. */
-static int hear_failure(struct container *c, int error, struct failure *failure)
+/* What the first process says of its failure; 0 if it says nothing. */
+static int hear_words(struct container *c, struct failure *failure)
 {
         struct channel_message message;
         size_t n = 0;
@@ -339,6 +339,16 @@ static int hear_failure(struct container *c, int error, struct failure *failure)
         if (channel_receive(c->channel_fd, 0, &message, NULL, 0, &n) >= 0 &&
             (message.type == MSG_FAILED || message.type == MSG_API_REFUSED))
                 return container_failed(&message, failure);
+        return 0;
+}
+
+/* A message could not be sent: mostly because the other end is gone, and its own words come first. */
+static int hear_failure(struct container *c, int error, struct failure *failure)
+{
+        int r = hear_words(c, failure);
+
+        if (r < 0)
+                return r;
         if (error != -EPIPE && error != -ECONNRESET)
                 return failure_set(failure, error,
                                    "Cannot tell the container's first process to go on: %s.",
@@ -424,13 +434,18 @@ static int make_links(struct start *s, struct failure *failure)
 {
         static const struct channel_message message = { .type = MSG_NETWORK };
         struct container *c = s->container;
+        struct failure ours = { 0 };
         int r;
 
         if (!net_plan_has_work(&s->plan->network))
                 return 0;
-        r = net_run_host(&c->network, &s->plan->network, c->leader, failure);
-        if (r < 0)
-                return r;
+        r = net_run_host(&c->network, &s->plan->network, c->leader, &ours);
+        if (r < 0) {
+                /* It may have ended meanwhile, with its namespace, and has said why. */
+                int heard = hear_words(c, failure);
+
+                return heard < 0 ? heard : failure_set(failure, r, "%s", ours.text);
+        }
         r = channel_send(c->channel_fd, &message, NULL, 0);
         return r < 0 ? hear_failure(c, r, failure) : 0;
 }
