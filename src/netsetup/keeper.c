@@ -132,9 +132,14 @@ static int make_socket(void)
                 return -errno;
         /* The socket's own mode becomes that of its name: at no time can others connect. */
         if (fchmod(fd, 0600) < 0 || (unlink(KEEPER_SOCKET) < 0 && errno != ENOENT) ||
-            bind(fd, (const struct sockaddr *) &socket_address, sizeof(socket_address)) < 0 ||
-            listen(fd, BACKLOG) < 0)
+            bind(fd, (const struct sockaddr *) &socket_address, sizeof(socket_address)) < 0)
                 return -errno;
+        if (listen(fd, BACKLOG) < 0) {
+                int r = -errno;
+
+                (void) unlink(KEEPER_SOCKET);
+                return r;
+        }
         return fd_above_stdio_take_fd(TAKE_FD(fd));
 }
 
@@ -150,16 +155,17 @@ static int start_keeper(struct failure *failure)
                 return failure_set(
                         failure, -errno,
                         "Cannot run '%s', which gives machines names, a firewall and published "
-                        "ports: %s. Is stead installed completely?",
+                        "ports: %s. Install all of stead.",
                         path, error_text(errno));
         fd = make_socket();
         if (fd < 0)
                 return failure_set(failure, fd, "Cannot make the socket '%s': %s.", KEEPER_SOCKET,
                                    error_text(fd));
         r = spawn_detached(path, fd);
-        if (r < 0)
-                return failure_set(failure, r, "Cannot start '%s': %s.", path, error_text(r));
-        return 0;
+        if (r >= 0)
+                return 0;
+        (void) unlink(KEEPER_SOCKET);
+        return failure_set(failure, r, "Cannot start '%s': %s.", path, error_text(r));
 }
 
 static bool nobody_listens(int error)
