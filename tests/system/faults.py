@@ -18,8 +18,10 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 
 import harness
+import network
 
 SOURCES = harness.TOP / "tests" / "faults"
 
@@ -196,6 +198,10 @@ def picture(text):
                 continue
         elif section == "/proc/net/dev":
             line = line.split(":")[0] if ":" in line else ""
+        elif section == "/proc/net/if_inet6":
+            # Without flags, which change by themselves, and addresses that the kernel gives when it likes.
+            fields = line.split()
+            line = f"{fields[0]}/{fields[2]} {fields[5]}" if len(fields) > 5 and fields[3] == "00" else ""
         line = re.sub(r"/stead-temp-[^/]*", "/stead-temp", line)
         line = re.sub(r"(pipe|socket):\[\d+\]", r"\1", line)
         line = re.sub(r"(shared|master):\d+", r"\1", line)
@@ -238,6 +244,9 @@ class Bench:
         # Each bench has a filter of its own, so that none finds the other's in the cache.
         self.denied = ["acct", "acct swapon"][number % 2]
         self.filters = set()
+        self.network = None      # network.Host, for starts with links
+        self.network_before = set()
+        self.stack = contextlib.ExitStack()
 
     def lock_name(self):
         status = os.stat(self.tree)
@@ -263,6 +272,55 @@ class Bench:
         script = (f"mount --bind {self.host}/etc /etc && mount --bind {self.host}/log /var/log && "
                   'exec "$@"')
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+
+    def enter_network(self, start):
+        """A host of the bench's own, for starts with links. It stays from one run to the next."""
+        if not start.network:
+            return
+        # What is left there is looked for by left_behind().
+        self.network = self.stack.enter_context(network.Host(clean=False))
+        if start.network == "busy":
+            # Somebody else's machine keeps alive what serves the network.
+            # Its name has nothing of the marks that left_behind() looks for.
+            other = self.host / f"{harness.TAG}-b{self.tree.name[-1]}"
+            harness.remove_tree(other)
+            harness.copy_tree(self.tree, other)
+            self.stack.enter_context(self.network.machine(*start.arguments[:-1], "-D", other, "inside", "wait"))
+        self.network_before = self.look_at_network()
+
+    def look_at_network(self):
+        """What is on the bench's host: as quick as can be, since it is done for each run."""
+        root = f"/proc/{self.network.inside.pid}"
+        found = {f"link {name}" for name in os.listdir(f"{root}/root/sys/class/net")}
+        found |= {f"route {line}" for line in harness.read(f"{root}/net/route").splitlines()}
+        found |= {f"route {line.split()[0]} {line.split()[-1]}"
+                  for line in harness.read(f"{root}/net/ipv6_route").splitlines()}
+        found |= {f"process {line}" for _, line in self.network.processes()}
+        found |= {f"rule {line.strip()}" for line in self.network.ruleset().splitlines()}
+        for folder, folders, files in os.walk(f"{root}/root/run/stead"):
+            found.update(os.path.join(folder, name)[len(root) + 5:] for name in folders + files)
+        return {line for line in found if not line.startswith(network.MAY_STAY)
+                and not network.is_permanent(line)}
+
+    def left_on_network(self):
+        """The keeper and the kernel take a moment to clear away."""
+        end = time.monotonic() + 5
+        while left := self.look_at_network() - self.network_before:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.03)
+        return left
+
+    def enter(self, start):
+        """Between fork and exec."""
+        if self.network:
+            self.network.inside.enter()
+        if start.own_group:
+            self.enter_group()
+
+    def leave_network(self):
+        self.stack.close()
+        self.network = self.prepared_for = None
 
     def make_tree(self, folders):
         for folder in ("etc", "usr/bin", "usr/sbin", "usr/lib", "home/guest", *folders):
@@ -292,9 +350,11 @@ class Bench:
     def reset(self, start):
         """The tree as it has to be before a start. What was added to it is returned."""
         if self.prepared_for != start.name:
+            self.leave_network()
             self.prepared_for = start.name
             harness.remove_tree(self.tree)
             self.make_tree(start.folders)
+            self.enter_network(start)
             self.entries = self.list_tree()
             self.lock = self.lock_name()
         now = self.list_tree()
@@ -333,7 +393,7 @@ class Bench:
              *self.command(start)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             pass_fds=[report], env=harness.environment(**start.environment), cwd=self.folder,
-            preexec_fn=self.enter_group if start.own_group else None)
+            preexec_fn=lambda: self.enter(start))
         output, messages = process.communicate(timeout=limit + 30)
         assert process.returncode == 0, f"inject failed: {messages}"
         result = parse_report(os.pread(report, 1 << 22, 0).decode(errors="replace"))
@@ -359,7 +419,7 @@ class Bench:
         self.before_run(start)
         process = subprocess.run([*self.on_host(start), *self.command(start)], stdin=subprocess.DEVNULL, capture_output=True,
                                  env=harness.environment(**start.environment), cwd=self.folder, timeout=60, check=False,
-                                 preexec_fn=self.enter_group if start.own_group else None)
+                                 preexec_fn=lambda: self.enter(start))
         self.after_run(start)
         return (process.returncode, process.stdout.decode(errors="replace"),
                 process.stderr.decode(errors="replace"))
@@ -386,7 +446,7 @@ class Bench:
                 found.add(path)
         found.update(line.split()[4] for line in harness.read("/proc/self/mountinfo").splitlines()
                      if self.name in line)
-        return found
+        return found | (self.left_on_network() if self.network else set())
 
 
 def cached_filters():
@@ -403,6 +463,7 @@ class Start:
     folders: tuple = ()  # that the tree has to have
     environment: dict = dataclasses.field(default_factory=dict)
     own_host: bool = False  # /etc, /var/log and users of its own
+    network: str = ""  # "busy": on a host with another machine on its network; "empty": with none
     calls: list = dataclasses.field(default_factory=list)
     later_calls: list = dataclasses.field(default_factory=list)  # of the supervisor, to its end
     picture: dict = dataclasses.field(default_factory=dict)
@@ -422,7 +483,8 @@ class Start:
                 f"{self.name}: {result.end} {result.messages} {result.output}"
             self.picture[bench.name] = picture(result.output)
             assert "== end" in self.picture[bench.name], result.output
-            self.calls = result.calls
+            # What runs on for others is another program's affair, and makes as many calls as it likes.
+            self.calls = [call for call in result.calls if not self.network or call.role != "helper"]
             bases = re.search(r"== /proc/self/uid_map\s+0\s+(\d+)", result.output.replace("\r", ""))
             if bases:
                 bench.bases.add(int(bases[1]))

@@ -42,6 +42,12 @@ MAY_STAY = ("/run/stead/locks", "/run/stead/uid", "/run/stead/seccomp", "/var/li
             "/run/stead/machines")
 
 
+def is_permanent(line):
+    """Folders that are made once."""
+    return line in ("/run/systemd/nspawn/locks", "/run/systemd/nspawn/propagate",
+                    "/run/systemd/nspawn/unix-export", "/run/stead/network")
+
+
 def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -399,7 +405,7 @@ class Host:
                   "find /run/stead /var/lib/stead /etc/stead /run/systemd/nspawn -mindepth 1 2>/dev/null; :")
         lines = set(self.run("sh", "-c", script).splitlines())
         lines |= {f"process {line}" for _, line in self.processes()}
-        return {line for line in lines if not line.startswith(MAY_STAY) and not self._is_permanent(line)}
+        return {line for line in lines if not line.startswith(MAY_STAY) and not is_permanent(line)}
 
     @staticmethod
     def _is_permanent(line):

@@ -39,6 +39,8 @@ STARTS = {start.name: start for start in (
     Start("host", ("--resolv-conf=replace-host", "--timezone=copy", "--link-journal=host",
                    "--uuid=0123456789abcdef0123456789abcdef", "--bind-user=faults",
                    "--bind-user-shell=yes", "--bind-user-group=users", "inside"), own_host=True),
+    Start("veth", ("-n", "inside"), network="busy"),
+    Start("zone", ("--network-zone=faults", "-p", "8080:80", "inside"), network="empty"),
 )}
 
 ANY = ".*"
@@ -78,6 +80,40 @@ TOLERATED = (
               differs=".*localtime.*"),
     Tolerated("supervisor", "openat|read", '.*/cpu/online.*', "the kernel will tell what CPUs there are"),
     Tolerated("supervisor", "statfs", ANY, "found in the table of mounts then"),
+    # The network
+    Tolerated("supervisor", "openat|read", '.*systemd-networkd.*|.*/netif/.*', "what cannot be seen does not run",
+              start="veth|zone"),
+    Tolerated("supervisor", "access", '".*/dnsmasq"', "the next folder of PATH", start="veth|zone"),
+    Tolerated("supervisor", "ioctl", ".*socket.*0x8910", "a link that has no name is somebody else's",
+              start="veth|zone"),
+    Tolerated("supervisor", "openat|flock|read|utimensat", '.*/stead/network.*|', "addresses follow from names: "
+              "without what was kept they are found again", start="veth|zone"),
+    Tolerated("supervisor", "access", '"(/run/systemd/netif|/run/NetworkManager|/run/stead/network/networks/.*)"',
+              "what cannot be seen is not there", start="veth|zone"),
+    Tolerated("supervisor", "access", '"/proc/net/if_inet6"', "a host without IPv6", start="veth|zone",
+              differs=".*"),
+    Tolerated("supervisor", "access", '"/proc/net/if_inet6"', "the same", start="veth", differs=".*", says="Network '.*' has other addresses than machine '.*' was given; .*"),
+    Tolerated("supervisor", "socket|connect|setsockopt", "16? 5242.. 0|.*socket.*", "whether the network has other members is "
+              "not known, so it is looked at as a new one is", start="veth|zone"),
+    Tolerated("supervisor", "sendto|recvfrom", ".*", "the host's routes are asked for again, or not known",
+              start="veth|zone"),
+    Tolerated(ANY, "sendto", ANY, "it is tried again", errors="EINTR", start="veth|zone"),
+    Tolerated("supervisor", "clone3", ANY, "it is tried again", errors="EBUSY", start="zone"),
+    Tolerated("supervisor", "sendmsg", ANY, "the keeper is told again", errors="ENOBUFS", start="veth|zone"),
+    Tolerated("supervisor", "sendmsg", ANY, "a keeper that is gone does not answer", errors="EPIPE",
+              says="The network's keeper did not answer within .* s\\.", start="veth|zone"),
+    Tolerated("supervisor", "openat", '.*"/etc/stead/network.conf".*', "pools are the usual ones, and dnsmasq is "
+              "not counted on", differs="nameserver .*", start="veth|zone"),
+    Tolerated(ANY, "setsockopt", ".* 270 11", "the kernel's own words are not heard", start="veth|zone"),
+    Tolerated("supervisor", "unlink", '"/run/(stead/network/keeper.*|systemd/nspawn-network-zone)"', "what nobody "
+              "holds hinders nobody", start="veth|zone", leaves=".*/keeper(.lock)?"),
+    Tolerated("supervisor", "fcntl|newfstatat", ".*(keeper.lock|nspawn-network-zone)> .*", "an empty file is left, or the lock is taken again",
+              start="veth|zone", leaves=".*keeper.lock"),
+    Tolerated("supervisor", "openat2|readlinkat|openat", '.*"/?etc/"|.*resolv.conf".*', "what cannot be looked at is left alone",
+              start="veth|zone", differs=".*resolv.conf.*|nameserver.*|# Written by nspawn.*"),
+    Tolerated("supervisor", "openat2", '.*"etc/"', "a machine without name resolution runs",
+              says="Cannot write '/etc/resolv.conf' in the container, ignoring: .*\\.", start="veth|zone",
+              differs=".*resolv.conf.*|nameserver.*|# Written by nspawn.*"),
     # Locks and ids
     Tolerated("supervisor", "newfstatat", '.*/(\\.#.*lck|inode-.*|nspawn-uid/.*)> ""',
               "the lock is taken again, in case its file is gone"),
@@ -114,7 +150,7 @@ TOLERATED = (
     Tolerated("supervisor", "rt_sigpending", ANY, "no request to stop is seen"),
     Tolerated("supervisor", ANY, ".*resolv.conf.*", "a machine without name resolution runs",
               says="Cannot (write|copy the host's file to) '/etc/resolv.conf' in the container, "
-              "ignoring: .*\\.", differs=".*resolv.conf.*|nameserver.*"),
+              "ignoring: .*\\.", differs=".*resolv.conf.*|nameserver.*|# Written by nspawn.*"),
     Tolerated("supervisor", "read", ".*resolv.conf.*", "the tree's own is written anew", errors="EIO"),
     Tolerated("supervisor", "openat2|newfstatat|openat|read|lseek",
               '.*"etc/(localtime|resolv.conf)"|.*/faults[0-9]/.*/etc/(localtime|resolv.conf)>.*',
@@ -216,6 +252,14 @@ def benches(work):
     yield made
     for bench in made:
         harness.remove_tree(bench.folder)
+
+
+@pytest.fixture(autouse=True)
+def networks_end(benches):
+    """With each test: they are what the witness looks for, too."""
+    yield
+    for bench in benches:
+        bench.leave_network()
 
 
 @pytest.fixture(scope="module")
