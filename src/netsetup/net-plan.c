@@ -245,6 +245,17 @@ static int check_names(const struct builder *b)
         return 0;
 }
 
+/* The keeper's rules isolate, and they are for machines whose addresses come from us. */
+static int check_isolation(const struct builder *b)
+{
+        if (!b->plan->isolate || b->plan->manager == NET_MANAGER_US)
+                return 0;
+        return failure_set(b->failure, -EOPNOTSUPP,
+                           "Cannot isolate the machine (--network-isolate): %s of the host gives "
+                           "the addresses of its link. Add --network-setup=yes, or leave it out.",
+                           net_manager_name(b->plan->manager));
+}
+
 static void decide_manager(struct builder *b)
 {
         const struct net_config *c = b->config;
@@ -292,6 +303,8 @@ int net_plan_build(const struct net_config *config, const struct net_facts *fact
                 r = apply_choices(&b);
         if (r >= 0)
                 r = check_names(&b);
+        if (r >= 0)
+                r = check_isolation(&b);
         if (r < 0) {
                 net_plan_done(&plan);
                 return r;

@@ -231,6 +231,20 @@ static void plan_is_printed(void **state)
                             "port udp 53 -> 5353 (-p udp:53:5353)\n");
 }
 
+static void what_cannot_be_isolated_is_refused(void **state)
+{
+        struct fixture *f = *state;
+
+        f->config.veth = true;
+        f->config.isolate = true;
+        assert_int_equal(net_plan_build(&f->config, &f->facts, "web", &f->plan, &f->failure), 0);
+        net_plan_done(&f->plan);
+        f->facts.manager = NET_MANAGER_NETWORKD;
+        assert_int_equal(net_plan_build(&f->config, &f->facts, "web", &f->plan, &f->failure),
+                         -EOPNOTSUPP);
+        assert_non_null(strstr(f->failure.text, "systemd-networkd"));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -244,6 +258,7 @@ int main(void)
                 T(chosen_address_without_a_manager),
                 T(names_inside_are_different),
                 T(plan_is_printed),
+                T(what_cannot_be_isolated_is_refused),
         };
 #undef T
 
