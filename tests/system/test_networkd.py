@@ -155,3 +155,17 @@ def test_who_manages(networkd, busybox_source):
         assert managers() == ["stead", "systemd-networkd"]
     finally:
         os.unlink(HAND_MADE)
+
+
+def test_what_networkd_leaves_alone_is_ours(networkd, busybox):
+    """It would take away what it did not give, if the link was its."""
+    os.makedirs(os.path.dirname(HAND_MADE), exist_ok=True)
+    os.symlink("/dev/null", HAND_MADE)
+    try:
+        sh("networkctl", "reload")
+        with machine("-n", "-D", busybox, "sleep", "999") as guest:
+            harness.wait_until(lambda: "unmanaged" in sh("networkctl", "list", f"ve-{NAME}"), 20)
+            assert is_ours()
+            assert guest.ask("ping", guest.gateway())
+    finally:
+        os.unlink(HAND_MADE)
