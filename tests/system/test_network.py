@@ -192,7 +192,7 @@ def test_guests_on_networks(host, tree, kind, tree_source, busybox_source):
     has started everything still has it, with the same address."""
     with prepared(host, kind), sibling_on(host, kind, busybox_source) as sibling:
         client = tree in WITH_NETWORKD and kind.managed
-        with host.machine("-b", "-x", *kind.options(12), "-M", machine_name(tree), "-D", tree_source(tree),
+        with host.machine("-b", "--volatile=overlay", *kind.options(12), "-M", machine_name(tree), "-D", tree_source(tree),
                           *(["systemd.wants=systemd-networkd.service"] if client else [])) as machine:
             before = machine.addresses(kind.link)
             assert len(before) == 2, before
