@@ -117,6 +117,12 @@ static void isolation_element(const struct firewall_member *m, struct firewall_b
         }
 }
 
+/* Not the name, see firewall-rules.c. */
+static const char *protocol_number(enum net_protocol protocol)
+{
+        return protocol == NET_TCP ? "6" : "17";
+}
+
 static void own_port_element(const struct net_port *port, const struct net_address *a,
                              struct firewall_batch *b)
 {
@@ -125,7 +131,7 @@ static void own_port_element(const struct net_port *port, const struct net_addre
         if (a->family == 0)
                 return;
         (void) snprintf(key, sizeof(key), "%s . %s . %u", net_address_text(a, text),
-                        port->protocol == NET_TCP ? "tcp" : "udp", port->host);
+                        protocol_number(port->protocol), port->host);
         firewall_batch_add(b, a->family == AF_INET ? FIREWALL_OWN4 : FIREWALL_OWN6, key);
 }
 
@@ -134,8 +140,8 @@ static void published_elements(const struct firewall_member *m, struct firewall_
         char key[32];
 
         for (size_t i = 0; i < m->n_ports; i++) {
-                (void) snprintf(key, sizeof(key), "%s . %u",
-                                m->ports[i].protocol == NET_TCP ? "tcp" : "udp", m->ports[i].host);
+                (void) snprintf(key, sizeof(key), "%s . %u", protocol_number(m->ports[i].protocol),
+                                m->ports[i].host);
                 firewall_batch_add(b, FIREWALL_PUBLISHED, key);
                 if (!m->bridge[0])
                         continue;
@@ -167,7 +173,7 @@ void firewall_elements(const struct firewall_member *m, bool bridge_too, struct 
 static void port_elements(const struct net_port *port, const struct net_address *a,
                           bool with_arrived, struct firewall_batch *b)
 {
-        const char *protocol = port->protocol == NET_TCP ? "tcp" : "udp";
+        const char *protocol = protocol_number(port->protocol);
         bool is_4 = a->family == AF_INET;
         char text[NET_ADDRESS_TEXT_SIZE], key[128];
 

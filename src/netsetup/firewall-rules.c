@@ -9,6 +9,9 @@
  * the same hook, such as those of Docker, ufw or firewalld, still decide for themselves. What we drop is gone.
  *
  * Sets of names, not of numbers of interfaces: elements can be there before the interface is.
+ *
+ * Protocols are numbers (1 ICMP, 2 IGMP, 6 TCP, 17 UDP, 58 ICMPv6): the library looks names up in
+ * /etc/protocols, which small hosts do not have.
  */
 
 /* "sources" runs before connection tracking: what is forged leaves no trace there. The guests of zones are
@@ -53,10 +56,10 @@
         "  type nat hook prerouting priority dstnat; policy accept;\n"                             \
         "  ip saddr . meta l4proto . th dport @own4 return\n"                                      \
         "  ip6 saddr . meta l4proto . th dport @own6 return\n"                                     \
-        "  iifname @links meta l4proto { tcp, udp } th dport 53 return\n" TO_GUEST "}\n"           \
+        "  iifname @links meta l4proto { 6, 17 } th dport 53 return\n" TO_GUEST "}\n"              \
         "chain output {\n"                                                                         \
         "  type nat hook output priority -100; policy accept;\n"                                   \
-        "  meta l4proto { tcp, udp } th dport 53 return\n"                                         \
+        "  meta l4proto { 6, 17 } th dport 53 return\n"                                            \
         "  ip daddr 127.0.0.0/8 return\n"                                                          \
         "  ip saddr 127.0.0.0/8 return\n"                                                          \
         "  ip6 daddr ::1 return\n" TO_GUEST "}\n"
@@ -96,8 +99,8 @@
         "}\n"                                                                                      \
         "chain isolated {\n"                                                                       \
         "  ct state established,related return\n"                                                  \
-        "  meta l4proto { icmp, ipv6-icmp } return\n"                                              \
-        "  meta l4proto { tcp, udp } th dport 53 return\n"                                         \
+        "  meta l4proto { 1, 58 } return\n"                                                        \
+        "  meta l4proto { 6, 17 } th dport 53 return\n"                                            \
         "  udp dport { 67, 547 } return\n"                                                         \
         "  meta l4proto . th dport @published return\n"                                            \
         "  drop\n"                                                                                 \
@@ -140,7 +143,7 @@ const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
         "}\n"                                                                                      \
         "chain guest_ip {\n"                                                                       \
         "  icmp type redirect drop\n"                                                              \
-        "  ip protocol igmp igmp type membership-query drop\n"                                     \
+        "  ip protocol 2 igmp type membership-query drop\n"                                        \
         "  udp sport 67 udp dport 68 drop\n"                                                       \
         "  iifname . ip saddr @sources4 return\n"                                                  \
         "  ip saddr 0.0.0.0 udp sport 68 udp dport 67 return\n"                                    \

@@ -114,19 +114,19 @@ static void test_ports(void **state)
         assert_string_equal(strbuf_text(&text),
                             "table inet stead {\nflags owner\nmap ports4 {\n"
                             "type inet_proto . inet_service : ipv4_addr . inet_service; counter;\n"
-                            "elements = { tcp . 8080 : 10.1.0.5 . 80, tcp . 8081 : 10.1.0.5 . 80, "
-                            "udp . 8080 : 10.1.0.5 . 80, }\n}\nset arrived4 {\n"
+                            "elements = { 6 . 8080 : 10.1.0.5 . 80, 6 . 8081 : 10.1.0.5 . 80, "
+                            "17 . 8080 : 10.1.0.5 . 80, }\n}\nset arrived4 {\n"
                             "type inet_proto . ipv4_addr . inet_service; counter;\n"
-                            "elements = { tcp . 10.1.0.5 . 80, udp . 10.1.0.5 . 80, }\n}\n}\n");
+                            "elements = { 6 . 10.1.0.5 . 80, 17 . 10.1.0.5 . 80, }\n}\n}\n");
         strbuf_done(&text);
         text = (struct strbuf) STRBUF_NULL;
         firewall_port_elements(&m, &remove);
         firewall_batch_text(&remove, false, &text);
         assert_string_equal(strbuf_text(&text),
-                            "delete element inet stead ports4 { tcp . 8080, tcp . 8081, "
-                            "udp . 8080, }\n"
-                            "delete element inet stead arrived4 { tcp . 10.1.0.5 . 80, "
-                            "udp . 10.1.0.5 . 80, }\n");
+                            "delete element inet stead ports4 { 6 . 8080, 6 . 8081, "
+                            "17 . 8080, }\n"
+                            "delete element inet stead arrived4 { 6 . 10.1.0.5 . 80, "
+                            "17 . 10.1.0.5 . 80, }\n");
 }
 
 int main(void)

@@ -128,6 +128,15 @@ class Macvlan(Kind):
 KINDS = {"veth": Veth(), "zone": Zone(), "bridge": Bridge(), "macvlan": Macvlan()}
 
 
+@harness.covers("effect", "-n")
+def test_host_without_names_of_protocols(host, busybox):
+    """Small ones have no /etc/protocols."""
+    if os.path.exists("/etc/protocols"):
+        host.run("mount", "--bind", "/dev/null", "/etc/protocols")
+    with host.machine("-n", "-p", "udp:8080", "--network-isolate", "-D", busybox, "sleep", "99") as machine:
+        assert machine.ask("who", host.OUTSIDE4) == host.UPLINK4
+
+
 @contextlib.contextmanager
 def prepared(host, kind):
     kind.prepare(host)
