@@ -14,7 +14,8 @@ extern const char firewall_rules_bridge[];
 extern const char firewall_rules_no_limit[];
 /* Of a family, "ipv4" or "ipv6". */
 #define FIREWALL_RULE_LIMIT                                                                        \
-        "add rule inet stead forward meta nfproto %s iifname != @links oifname != @links drop\n"
+        "add rule inet stead forward meta nfproto %s iifname != @links oifname != @links "         \
+        "jump strangers\n"
 
 /* The sets and maps of the tables (firewall-sets.c). */
 enum firewall_set {

@@ -106,12 +106,27 @@
         "  drop\n"                                                                                 \
         "}\n"
 
-const char firewall_rules_inet[] = INET_SOURCES INET_PORTS INET_OUT INET_ISOLATION
+/*
+ * Who did not forward before us still does not, but for guests: not between the interfaces that were there,
+ * nor for a tunnel that comes up later. Bridges and virtual links made after us are those of other programs
+ * for containers or machines, which find that the host forwards already, and rely on it.
+ */
+#define INET_STRANGERS                                                                             \
+        "set before { type ifname; }\n"                                                            \
+        "chain strangers {\n"                                                                      \
+        "  iifname @before oifname @before drop\n"                                                 \
+        "  meta iifkind { \"bridge\", \"veth\" } return\n"                                         \
+        "  meta oifkind { \"bridge\", \"veth\" } return\n"                                         \
+        "  drop\n"                                                                                 \
+        "}\n"
+
+const char firewall_rules_inet[] = INET_SOURCES INET_PORTS INET_OUT INET_ISOLATION INET_STRANGERS
         "chain forward {\n"
         "  type filter hook forward priority filter; policy accept;\n"
         "}\n";
 
-const char firewall_rules_no_limit[] = "flush chain inet stead forward\n";
+const char firewall_rules_no_limit[] = "flush chain inet stead forward\n"
+                                       "flush set inet stead before\n";
 
 /*
  * Bridges. A guest has its MAC address, its addresses, and nobody else's, in headers as well as in what ARP

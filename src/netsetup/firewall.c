@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <nftables/libnftables.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -164,12 +165,33 @@ void firewall_close(struct firewall *fw)
         free(fw);
 }
 
+/* As nft reads names of interfaces: it has no escapes, and '*' at the end means many. */
+static bool name_can_be_written(const char *name)
+{
+        return name[0] == '\0' || (link_name_is_valid(name) && !strpbrk(name, "\"*\\"));
+}
+
+/* The interfaces that are there now. */
+static void add_interfaces(struct strbuf *rules)
+{
+        struct if_nameindex *list = if_nameindex();
+
+        for (size_t i = 0; list && list[i].if_index; i++)
+                if (name_can_be_written(list[i].if_name))
+                        strbuf_addf(rules, "add element inet stead before { \"%s\" }\n",
+                                    list[i].if_name);
+        if (list)
+                if_freenameindex(list);
+}
+
 int firewall_limit_forwarding(struct firewall *fw, bool ipv4, bool ipv6, struct failure *failure)
 {
         struct strbuf rules CLEANUP_STRBUF = STRBUF_NULL;
         char why[128] = "out of memory";
 
         strbuf_add(&rules, firewall_rules_no_limit);
+        if (ipv4 || ipv6)
+                add_interfaces(&rules);
         if (ipv4)
                 strbuf_addf(&rules, FIREWALL_RULE_LIMIT, "ipv4");
         if (ipv6)
@@ -178,12 +200,6 @@ int firewall_limit_forwarding(struct firewall *fw, bool ipv4, bool ipv6, struct 
                 return 0;
         return failure_set(failure, -EIO, "Cannot %s the limit of forwarding in the firewall: %s.",
                            ipv4 || ipv6 ? "set" : "lift", why);
-}
-
-/* As nft reads names of interfaces: it has no escapes, and '*' at the end means many. */
-static bool name_can_be_written(const char *name)
-{
-        return name[0] == '\0' || (link_name_is_valid(name) && !strpbrk(name, "\"*\\"));
 }
 
 static int check_member(struct firewall *fw, const struct firewall_member *m,
