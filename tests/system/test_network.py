@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.ours
 TREES = ("debian12", "debian13", "sysvinit", "openrc", "runit", "finit", "s6", "busybox", "stub")
 WITH_NETWORKD = ("debian12", "debian13")
 BRIDGE4, BRIDGE6 = "10.77.0", "fd77::"
+SEED = int(os.environ.get("STEAD_SEED", "3"))
 numbers = iter(range(1, 10000))
 
 
@@ -304,6 +306,64 @@ def test_time_until_the_first_answer(host, kind, busybox, busybox_source, first_
                  f"(median {statistics.median(pings):.2f}), name after {min(names):.2f} "
                  f"({statistics.median(names):.2f})")
     assert min(names) < 20 * harness.PATIENCE
+
+
+# Killed ----------------------------------------------------------------------------------------
+
+def other_than(host, name, pid):
+    found = host.processes(name)
+    return found if found and pid not in [number for number, _ in found] else None
+
+
+@pytest.mark.parametrize("kind", [pytest.param(KINDS[name], id=name) for name in ("veth", "zone")])
+def test_who_is_killed_comes_back(host, kind, busybox, busybox_source):
+    """The keeper, dnsmasq and a neighbour's supervisor: the machine has its network all the time, names and
+    the way out after a moment, and in the end nothing is left."""
+    with sibling_on(host, kind, busybox_source) as sibling:
+        with host.machine(*kind.options(12), "-D", busybox, "sleep", "999") as machine:
+            for name in ("network-keeper", "dnsmasq", "network-keeper"):
+                pid = host.processes(name)[0][0]
+                os.kill(pid, signal.SIGKILL)
+                machine.ask("ping", sibling.address(4))
+                harness.wait_until(lambda name=name, pid=pid: other_than(host, name, pid), 15, f"another {name}")
+                harness.wait_until(lambda: has_all(host, kind, machine, sibling), 15, f"what {name} does")
+            sibling.process.kill()
+            sibling.process.communicate()
+            machine.ask("ping", machine.gateway(4))
+            assert machine.ask("who", host.OUTSIDE4) == host.UPLINK4
+            harness.wait_until(lambda: machine.fails("resolve", sibling.name, machine.gateway(4)), 10, "its name's end")
+            assert machine.resolve("outside.test")
+    # What a killed supervisor leaves besides, its next start takes away.
+    assert host.launch("-M", sibling.name, "--volatile=overlay", "-D", busybox_source, "true").returncode == 0
+
+
+def has_all(host, kind, machine, sibling):
+    with contextlib.suppress(AssertionError):
+        check_network(host, kind, machine, sibling)
+        return True
+    return False
+
+
+# One start after the other with the supervisor killed at any moment.
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [pytest.param(KINDS[name], id=name) for name in ("veth", "zone")])
+def test_60_starts_of_which_30_are_killed(host, kind, busybox):
+    chance = random.Random(SEED)
+    args = [*kind.options(12), "-M", machine_name("crash"), "-D", busybox, "sh", "-c", "exit 0"]
+    before = time.monotonic()
+    assert host.launch(*args).returncode == 0
+    whole = time.monotonic() - before
+    for turn in range(60):
+        if turn % 2:
+            result = host.launch(*args)
+            assert result.returncode == 0, f"start {turn}: {result.stderr}"
+            continue
+        process = host.start(*args)
+        time.sleep(chance.uniform(0, whole * 1.2))
+        process.kill()
+        process.communicate(timeout=20)
+    assert host.launch(*args).returncode == 0
+    host.check_clean()
 
 
 # Many ------------------------------------------------------------------------------------------
