@@ -77,11 +77,11 @@ int set_network_pair(struct container_config *c, const struct setting *s, struct
 {
         struct pair_list pairs = pairs_of(&c->network, s);
         char *host CLEANUP_FREE = NULL, *guest CLEANUP_FREE = NULL;
-        char *origin CLEANUP_FREE = strdup(s->origin);
+        char *origin CLEANUP_FREE = NULL;
         struct net_pair *grown;
         int r = split_pair(s, &host, &guest, failure);
 
-        if (r < 0)
+        if (r < 0 || !host)
                 return r;
         for (size_t i = 0; pairs.once && i < *pairs.n; i++)
                 if (streq((*pairs.list)[i].host, host))
@@ -93,6 +93,7 @@ int set_network_pair(struct container_config *c, const struct setting *s, struct
                 return failure_set(failure, -E2BIG,
                                    "Cannot use '%s': there are %d interfaces like it already.",
                                    s->origin, PAIRS_MAX);
+        origin = strdup(s->origin);
         grown = reallocarray(*pairs.list, *pairs.n + 1, sizeof(*grown));
         if (!grown || !origin) {
                 *pairs.list = grown ? grown : *pairs.list;
