@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,4 +97,18 @@ int fd_close_others(int first, int keep)
         if (syscall(SYS_close_range, (unsigned) MAX_OF(first, keep + 1), ~0U, 0) < 0)
                 return -errno;
         return 0;
+}
+
+size_t fd_raise_limit(void)
+{
+        struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                rlim_t before = limit.rlim_cur;
+
+                limit.rlim_cur = limit.rlim_max;
+                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                        return (size_t) before;
+        }
+        return (size_t) limit.rlim_cur;
 }

@@ -29,5 +29,8 @@ int fd_fill_stdio(void);
  */
 int fd_cloexec_from(int first);
 
+/* Lets this process have as many descriptors as it may ask for. Returns how many that are. */
+size_t fd_raise_limit(void);
+
 /* Closes all descriptors from @first on but @keep, whoever opened them. 0 or a negative errno. */
 int fd_close_others(int first, int keep);

@@ -37,6 +37,8 @@ int main(void)
         r = fd_cloexec_from(LISTEN_FD);
         if (r >= 0 && fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
                 r = -errno;
+        /* A connection for each machine, and more for those with ports. */
+        (void) fd_raise_limit();
         if (r >= 0)
                 r = keeper_run(LISTEN_FD, &failure);
         if (r < 0)

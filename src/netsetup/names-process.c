@@ -7,7 +7,6 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "basic/caps.h"
@@ -62,13 +61,9 @@ static _Noreturn void run(char *const *argv, const struct user *user, pid_t keep
         char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
         char *environment[] = { path, NULL };
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        struct rlimit files;
 
         /* Two sockets for each address of each link. */
-        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-                files.rlim_cur = files.rlim_max;
-                (void) setrlimit(RLIMIT_NOFILE, &files);
-        }
+        (void) fd_raise_limit();
         if (process_reset_signals() < 0 || null_fd < 0 || dup2(null_fd, 0) < 0 ||
             dup2(null_fd, 1) < 0 || dup2(stderr_fd, 2) < 0 || fd_cloexec_from(3) < 0 ||
             drop_privileges(user) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "basic/caps.h"
@@ -154,17 +153,10 @@ void proxy_follow(struct proxy *proxy)
 
 /* ---- set-up ------------------------------------------------------------------------------ */
 
-static void limit_by_descriptors(struct proxy *proxy)
+static void limit_by_descriptors(struct proxy *proxy, size_t limit)
 {
-        struct rlimit limit = { .rlim_cur = 1024, .rlim_max = 1024 };
-        size_t n = 0, taken = OTHER_DESCRIPTORS + proxy->n_listeners;
+        size_t n = limit - MIN_OF(limit, (size_t) OTHER_DESCRIPTORS + proxy->n_listeners);
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-                limit.rlim_cur = limit.rlim_max;
-                (void) setrlimit(RLIMIT_NOFILE, &limit);
-        }
-        if (limit.rlim_cur > taken)
-                n = (size_t) limit.rlim_cur - taken;
         proxy->max_sessions = MAX_OF(MIN_OF(n / SESSIONS_SHARE, (size_t) MAX_SESSIONS), (size_t) 1);
         n -= MIN_OF(n, proxy->max_sessions);
         proxy->max_connections =
@@ -237,6 +229,8 @@ static int start_watching(struct proxy *proxy, struct source *output, struct fai
 static int start(struct proxy *proxy, const struct settings *settings, struct source *output,
                  struct failure *failure)
 {
+        /* Each port takes one for each family. */
+        size_t limit = fd_raise_limit();
         int r = 0;
 
         for (size_t i = 0; i < settings->n_ports && r >= 0; i++)
@@ -250,7 +244,7 @@ static int start(struct proxy *proxy, const struct settings *settings, struct so
                                    error_text(r));
         proxy->target4 = settings->target4;
         proxy->target6 = settings->target6;
-        limit_by_descriptors(proxy);
+        limit_by_descriptors(proxy, limit);
         proxy->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (proxy->epoll_fd < 0 || tcp_table_new(&proxy->tcp) < 0 || udp_table_new(&proxy->udp) < 0)
                 return failure_set(failure, -ENOMEM, "The port proxy cannot start: %s.",

@@ -107,6 +107,13 @@ PORTS = ("tcp:8080:80", "tcp:7007:7", "udp:7007:7")
 TARGETS = (f"--target4={GUEST4}", f"--target6={GUEST6}")
 
 
+def test_proxy_of_many_ports(host):
+    """A machine may publish more of them than the descriptors of a usual soft limit are."""
+    ports = [f"tcp:{port}:80" for port in range(20000, 20600)]
+    with proxy_of(host, *TARGETS, *ports, before=("prlimit", "--nofile=1024:")):
+        pass
+
+
 def test_proxy_from_everywhere(host, guest):
     with proxy_of(host, *TARGETS, *PORTS) as proxy:
         for address in ("127.0.0.1", "127.0.0.7", "::1", host.UPLINK4, host.UPLINK6, NEAR4, NEAR6):
