@@ -358,8 +358,11 @@ int keeper_sweep(struct failure *failure)
         if (r < 0)
                 return failure_set(failure, r, "Cannot lock '%s': %s.", KEEPER_LOCK, error_text(r));
         fd = connect_keeper();
-        if (fd >= 0)
+        if (fd >= 0 || fd == -EAGAIN) /* one that is busy lives, too */
                 return 0;
+        if (!nobody_listens(fd))
+                return failure_set(failure, fd, "Cannot reach the network's keeper at '%s': %s.",
+                                   KEEPER_SOCKET, error_text(fd));
         r = keeper_clear(failure);
         if (unlink(KEEPER_SOCKET) == 0 && r >= 0)
                 r++;
