@@ -80,6 +80,10 @@ static void proxy_end(struct machine *machine)
 {
         struct process_end end;
 
+        /* By hand: a child that was just born has a copy until its exec, and would keep it watched. */
+        if (machine->status_fd >= 0)
+                (void) epoll_ctl(machine->service->epoll_fd, EPOLL_CTL_DEL, machine->status_fd,
+                                 NULL);
         machine->status_fd = fd_close(machine->status_fd);
         if (machine->pidfd < 0)
                 return;
