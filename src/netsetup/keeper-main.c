@@ -37,11 +37,13 @@ int main(void)
         r = fd_cloexec_from(LISTEN_FD);
         if (r >= 0 && fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
                 r = -errno;
+        /* There is nobody at its standard error. */
+        openlog("network-keeper", LOG_PID, LOG_DAEMON);
         /* A connection for each machine, and more for those with ports. */
         (void) fd_raise_limit();
         if (r >= 0)
                 r = keeper_run(LISTEN_FD, &failure);
         if (r < 0)
-                syslog(LOG_DAEMON | LOG_ERR, "network-keeper: %s", failure.text);
+                syslog(LOG_ERR, "%s", failure.text);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -131,7 +131,7 @@ static void add_routes(struct network *n)
         n->has_route = true;
         if (keeper_route_add(&n->subnet.prefix4, &failure) < 0 ||
             (n->subnet.prefix6.family && keeper_route_add(&n->subnet.prefix6, &failure) < 0))
-                syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", failure.text);
+                syslog(LOG_WARNING, "%s", failure.text);
 }
 
 static void remove_routes(struct network *n)
@@ -144,7 +144,7 @@ static void remove_routes(struct network *n)
         if (n->subnet.prefix6.family)
                 (void) keeper_route_remove(&n->subnet.prefix6, &failure);
         if (failure.error < 0)
-                syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", failure.text);
+                syslog(LOG_WARNING, "%s", failure.text);
 }
 
 /* A host that did not forward before does so only for us: first the limit, then the switch. */

@@ -63,6 +63,6 @@ void member_rules_remove(struct member *m)
                 return;
         member_rules(m, &rules);
         if (firewall_remove(m->keeper->firewall, &rules, &failure) < 0)
-                syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", failure.text);
+                syslog(LOG_WARNING, "%s", failure.text);
         m->has_rules = false;
 }

@@ -31,7 +31,7 @@ void keeper_tell(struct keeper *k, const struct network *network, const char *te
 {
         struct channel_message message = { .type = KEEPER_NOTICE, .value = KEEPER_VERSION };
 
-        syslog(LOG_DAEMON | LOG_NOTICE, "network-keeper: %s", text);
+        syslog(LOG_NOTICE, "%s", text);
         (void) snprintf(message.text, sizeof(message.text), "%s", text);
         for (struct member *m = k->members; m; m = m->next)
                 if (m->state == MEMBER_READY && (!network || m->network == network))
@@ -53,7 +53,7 @@ static void put_back(struct keeper *k)
 
         /* First the kernel stops to forward, then the firewall to limit it. */
         if (forwarding_put_back(k->run_fd, &failure) < 0)
-                syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", failure.text);
+                syslog(LOG_WARNING, "%s", failure.text);
         keeper_close_ports(k);
         firewall_close(k->firewall);
         k->firewall = NULL;
@@ -222,7 +222,7 @@ int keeper_run(int listen_fd, struct failure *failure)
 
         /* The socket is ours, so nobody else's network is swept away. */
         if (keeper_clear(&why) < 0)
-                syslog(LOG_DAEMON | LOG_WARNING, "network-keeper: %s", why.text);
+                syslog(LOG_WARNING, "%s", why.text);
         /* What would follow from the host's id is not asked for. */
         r = net_pools_read(&(struct id128){ { 0 } }, true, &k.pools, failure);
         if (r >= 0)

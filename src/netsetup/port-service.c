@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,7 +139,7 @@ static void proxy_restart(struct machine *machine)
 
         if (proxy_begin(machine, &failure) >= 0)
                 return;
-        log_warning("Machine '%s': %s", machine->name, failure.text);
+        syslog(LOG_WARNING, "Machine '%s': %s", machine->name, failure.text);
         proxy_restart_later(machine);
 }
 
@@ -150,13 +151,13 @@ static void set_way(struct machine *machine)
         bool by_kernel = machine->health.by_kernel;
 
         if (firewall_set_ports(machine->service->fw, &machine->m, by_kernel, &failure) >= 0) {
-                log_info("Machine '%s': published ports are %s now.", machine->name,
-                         by_kernel ? "redirected by the kernel"
-                                   : "taken by a proxy, because another firewall of the host drops "
-                                     "what is redirected,");
+                syslog(LOG_INFO, "Machine '%s': published ports are %s now.", machine->name,
+                       by_kernel ? "redirected by the kernel"
+                                 : "taken by a proxy, because another firewall of the host drops "
+                                   "what is redirected,");
                 return;
         }
-        log_warning("Machine '%s': %s", machine->name, failure.text);
+        syslog(LOG_WARNING, "Machine '%s': %s", machine->name, failure.text);
         machine->health.by_kernel = !by_kernel;
         machine->health.next_ms = now_ms() + AGAIN_MS;
 }
@@ -225,7 +226,7 @@ static void set_address(struct machine *machine, const struct port_proxy_event *
         if (r >= 0)
                 r = firewall_add(fw, &machine->m, &failure);
         if (r < 0)
-                log_warning("Machine '%s': %s", machine->name, failure.text);
+                syslog(LOG_WARNING, "Machine '%s': %s", machine->name, failure.text);
         else
                 begin_kernel_way(machine);
 }
@@ -270,7 +271,7 @@ static void machine_free(struct machine *machine)
         proxy_end(machine);
         if (machine->may_have_rules &&
             firewall_remove(machine->service->fw, &machine->m, &failure) < 0)
-                log_warning("Machine '%s': %s", machine->name, failure.text);
+                syslog(LOG_WARNING, "Machine '%s': %s", machine->name, failure.text);
         fd_close(machine->leader_fd);
         free(machine->ports);
         free(machine->name);
@@ -328,7 +329,7 @@ static void machine_failed(struct port_service *service, struct machine *machine
         void *data = machine->data;
 
         if (!ready) {
-                log_warning("Machine '%s': %s", machine->name, why);
+                syslog(LOG_WARNING, "Machine '%s': %s", machine->name, why);
                 proxy_restart_later(machine);
                 return;
         }

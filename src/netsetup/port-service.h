@@ -11,7 +11,7 @@
  * from elsewhere.
  *
  * It has one descriptor, which any loop can wait for. Nothing here waits itself, except for the end
- * of a process that was killed.
+ * of a process that was killed. What people ought to know goes to the system log.
  */
 struct port_service;
 
