@@ -204,8 +204,7 @@ static int take_message(struct member *m)
                 (void) fd_close(fd);
                 member_fail(m, -EPROTO,
                             "The network's keeper that runs is of another version; it ends when "
-                            "all machines "
-                            "with a network have.");
+                            "all machines with a network have.");
                 member_check_ready(m);
                 return 0;
         }

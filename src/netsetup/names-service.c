@@ -124,6 +124,16 @@ static void forget_process(struct names_service *s)
         s->reload_is_due = false;
 }
 
+static void end_process(struct names_service *s)
+{
+        struct process_end end;
+
+        /* It keeps nothing that it would have to write. */
+        if (s->pidfd >= 0 && process_signal(s->pidfd, SIGKILL) >= 0)
+                (void) process_wait(s->pidfd, &end);
+        forget_process(s);
+}
+
 /* The last line is kept: when it ends, that is why. Guests can make it write, so that all is read, and
  * nothing is passed on while it runs. */
 static void take_output(struct names_service *s)
@@ -155,6 +165,16 @@ static int on_output(sd_event_source *source, int fd, uint32_t events, void *use
         return 0;
 }
 
+static int on_restart(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void restart_later(struct names_service *s)
+{
+        unsigned i = MIN_OF(s->n_ends, (unsigned) ARRAY_SIZE(back_off_ms)) - 1;
+
+        (void) sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
+                                          back_off_ms[i] * UINT64_C(1000), 1000, on_restart, s);
+}
+
 static int on_restart(sd_event_source *source, uint64_t usec, void *userdata)
 {
         struct names_service *s = userdata;
@@ -163,17 +183,13 @@ static int on_restart(sd_event_source *source, uint64_t usec, void *userdata)
         (void) source;
         (void) usec;
         s->restart = sd_event_source_disable_unref(s->restart);
-        if (start(s, &failure) < 0)
-                say(s, "%s", failure.text);
+        if (start(s, &failure) < 0) {
+                if (!streq(s->problem, failure.text))
+                        say(s, "%s", failure.text);
+                s->n_ends++;
+                restart_later(s);
+        }
         return 0;
-}
-
-static void restart_later(struct names_service *s)
-{
-        unsigned i = MIN_OF(s->n_ends, (unsigned) ARRAY_SIZE(back_off_ms)) - 1;
-
-        (void) sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
-                                          back_off_ms[i] * UINT64_C(1000), 1000, on_restart, s);
 }
 
 static void tell_end(struct names_service *s, const struct process_end *end)
@@ -214,8 +230,7 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
                 s->n_ends = 1;
                 say(s,
                     "Machines of network '%s' cannot ask for their addresses: another DHCP server "
-                    "has "
-                    "port 67 of all interfaces. They have them anyway.",
+                    "has port 67 of all interfaces. They have them anyway.",
                     s->network);
         } else {
                 s->ended_itself = end.exited;
@@ -275,9 +290,10 @@ static int start_process(struct names_service *s, struct failure *failure)
                 return r;
         (void) sd_event_now(s->event, CLOCK_MONOTONIC, &s->started_us);
         r = watch_process(s);
-        if (r < 0)
-                return failure_set(failure, r, "Cannot watch dnsmasq: %s.", error_text(r));
-        return 0;
+        if (r >= 0)
+                return 0;
+        end_process(s);
+        return failure_set(failure, r, "Cannot watch dnsmasq: %s.", error_text(r));
 }
 
 static void say_port_is_taken(struct names_service *s)
@@ -287,17 +303,21 @@ static void say_port_is_taken(struct names_service *s)
         s->no_dns = true;
         say(s,
             "Names of machines are not served in network '%s': another program has port 53 of %s. "
-            "If it is "
-            "a name server on all addresses, have it listen on its own only.",
+            "If it is a name server on all addresses, have it listen on its own only.",
             s->network, net_address_text(&s->subnet.gateway4, text));
 }
 
 static int start(struct names_service *s, struct failure *failure)
 {
         if (!s->no_dns && port_is_taken(&s->subnet.gateway4)) {
-                if (s->n_port_tries++ < PORT_TRIES)
-                        return sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
-                                                          PORT_STEP_US, 1000, on_restart, s);
+                if (s->n_port_tries++ < PORT_TRIES) {
+                        int r = sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
+                                                           PORT_STEP_US, 1000, on_restart, s);
+
+                        return r < 0 ? failure_set(failure, r, "Cannot wait for port 53: %s.",
+                                                   error_text(r))
+                                     : 0;
+                }
                 say_port_is_taken(s);
         }
         s->n_port_tries = 0;
@@ -316,8 +336,7 @@ static int set_up(struct names_service *s, const char *folder, const char *netwo
                 if (!s->pools->no_dnsmasq) /* else it is as somebody wants it */
                         (void) snprintf(s->problem, sizeof(s->problem),
                                         "Machines have no names and no DHCP, since %.200s is not "
-                                        "installed; on "
-                                        "Debian: apt-get install dnsmasq-base.",
+                                        "installed; on Debian: apt-get install dnsmasq-base.",
                                         s->pools->dnsmasq ? s->pools->dnsmasq : "dnsmasq");
         }
         s->folder = strdup(folder);
@@ -363,14 +382,9 @@ int names_service_start(sd_event *event, const char *folder, const char *network
 
 void names_service_stop(struct names_service *s)
 {
-        struct process_end end;
-
         if (!s)
                 return;
-        /* It keeps nothing that it would have to write. */
-        if (s->pidfd >= 0 && process_signal(s->pidfd, SIGKILL) >= 0)
-                (void) process_wait(s->pidfd, &end);
-        forget_process(s);
+        end_process(s);
         s->restart = sd_event_source_disable_unref(s->restart);
         (void) fd_close(s->folder_fd);
         (void) fd_close(s->dhcp_fd);
