@@ -70,17 +70,12 @@ static struct nl_msg *make_question(const struct net_address *guest)
         return message;
 }
 
-static const struct nlattr *find_nested(const struct nlattr *in, int type)
-{
-        return in ? nla_find(nla_data(in), nla_len(in), type) : NULL;
-}
-
 /* Whether it began at one of the ports that the machine has published. */
 static bool is_redirected(const struct nlattr *original, const struct firewall_member *m)
 {
-        const struct nlattr *protocol = find_nested(original, CTA_TUPLE_PROTO);
-        const struct nlattr *number = find_nested(protocol, CTA_PROTO_NUM);
-        const struct nlattr *port = find_nested(protocol, CTA_PROTO_DST_PORT);
+        const struct nlattr *protocol = firewall_find_nested(original, CTA_TUPLE_PROTO);
+        const struct nlattr *number = firewall_find_nested(protocol, CTA_PROTO_NUM);
+        const struct nlattr *port = firewall_find_nested(protocol, CTA_PROTO_DST_PORT);
 
         if (!number || nla_get_u8(number) != IPPROTO_UDP || !port)
                 return false;
@@ -93,13 +88,11 @@ static bool is_redirected(const struct nlattr *original, const struct firewall_m
 static bool is_answered_by(const struct nlattr *reply, const struct net_address *guest)
 {
         bool is_4 = guest->family == AF_INET;
-        const struct nlattr *source =
-                find_nested(find_nested(reply, CTA_TUPLE_IP), is_4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
-        size_t size = is_4 ? sizeof(guest->in4) : sizeof(guest->in6);
+        const struct nlattr *source = firewall_find_nested(
+                firewall_find_nested(reply, CTA_TUPLE_IP), is_4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
 
-        return source && (size_t) nla_len(source) == size &&
-               memcmp(nla_data(source),
-                      is_4 ? (const void *) &guest->in4 : (const void *) &guest->in6, size) == 0;
+        return source && (size_t) nla_len(source) == net_address_size(guest) &&
+               memcmp(nla_data(source), net_address_bytes(guest), net_address_size(guest)) == 0;
 }
 
 static int take_connection(struct nl_msg *message, void *data)

@@ -59,7 +59,7 @@ static bool read_key(const struct nlattr *value, const struct reader *reader,
         return true;
 }
 
-static const struct nlattr *find_nested(const struct nlattr *in, int type)
+const struct nlattr *firewall_find_nested(const struct nlattr *in, int type)
 {
         return in ? nla_find(nla_data(in), nla_len(in), type) : NULL;
 }
@@ -70,9 +70,11 @@ static void take_element(const struct nlattr *element, const struct reader *read
         struct firewall_count count;
         uint64_t n;
 
-        key = find_nested(find_nested(element, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
-        packets = find_nested(find_nested(element, NFTA_SET_ELEM_EXPR), NFTA_EXPR_DATA);
-        packets = find_nested(packets, NFTA_COUNTER_PACKETS);
+        key = firewall_find_nested(firewall_find_nested(element, NFTA_SET_ELEM_KEY),
+                                   NFTA_DATA_VALUE);
+        packets = firewall_find_nested(firewall_find_nested(element, NFTA_SET_ELEM_EXPR),
+                                       NFTA_EXPR_DATA);
+        packets = firewall_find_nested(packets, NFTA_COUNTER_PACKETS);
         if (!key || !packets || nla_len(packets) != sizeof(n) || !read_key(key, reader, &count))
                 return;
         memcpy(&n, nla_data(packets), sizeof(n));

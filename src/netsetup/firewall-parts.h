@@ -104,6 +104,10 @@ struct firewall_count {
 int firewall_read_counters(void (*take)(void *data, const struct firewall_count *count),
                            void *data);
 
+/* The attribute @type inside of @in; NULL if there is none, or if @in is NULL. */
+struct nlattr;
+const struct nlattr *firewall_find_nested(const struct nlattr *in, int type);
+
 /* Makes the kernel forget the datagrams that it redirects to ports of @m (firewall-connections.c), as well as it
  * goes: those that are not forgotten find out by themselves, when their sender pauses. */
 void firewall_forget_datagrams(const struct firewall_member *m);

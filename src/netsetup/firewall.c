@@ -218,7 +218,7 @@ static int check_member(struct firewall *fw, const struct firewall_member *m,
                 return failure_set(failure, -EADDRINUSE,
                                    "Port %u of the host (%s) is published by machine '%s' already. "
                                    "Choose another port, or stop that machine.",
-                                   p->host, p->protocol == NET_UDP ? "udp" : "tcp", other->machine);
+                                   p->host, net_protocol_name(p->protocol), other->machine);
         }
         return 0;
 }
@@ -354,9 +354,7 @@ int firewall_set_ports(struct firewall *fw, const struct firewall_member *m, boo
 
 static bool has_address(const struct entry *e, const struct net_address *a)
 {
-        if (a->family == AF_INET)
-                return e->m.address4.family == AF_INET && e->m.address4.in4.s_addr == a->in4.s_addr;
-        return e->m.address6.family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&e->m.address6.in6, &a->in6);
+        return net_address_equals(a->family == AF_INET ? &e->m.address4 : &e->m.address6, a);
 }
 
 static void take_count(void *data, const struct firewall_count *count)

@@ -166,7 +166,7 @@ int host_route_find(const struct net_address *address, struct net_address *ret)
 {
         int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
         char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-        unsigned short bytes = address->family == AF_INET6 ? 16 : 4;
+        unsigned short bytes = (unsigned short) net_address_size(address);
         struct request q = {
                 .head = { .nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST },
                 .route = { .rtm_family = (unsigned char) address->family,
@@ -181,10 +181,7 @@ int host_route_find(const struct net_address *address, struct net_address *ret)
                 return -errno;
         a->rta_type = RTA_DST;
         a->rta_len = (unsigned short) RTA_LENGTH(bytes);
-        memcpy(RTA_DATA(a),
-               address->family == AF_INET6 ? (const void *) &address->in6
-                                           : (const void *) &address->in4,
-               bytes);
+        memcpy(RTA_DATA(a), net_address_bytes(address), bytes);
         q.head.nlmsg_len = (uint32_t) (NLMSG_SPACE(sizeof(struct rtmsg)) + RTA_SPACE(bytes));
         r = send_request(fd, &q);
         n = r < 0 ? r : receive(fd, answer);

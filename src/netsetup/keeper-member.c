@@ -85,7 +85,7 @@ static int check_against(const struct member *m, struct member *other, struct fa
                                    m->request.machine);
         return failure_set(failure, -EADDRINUSE,
                            "Port %u (%s) of the host is already published for machine '%s'.",
-                           (unsigned) port->host, port->protocol == NET_UDP ? "udp" : "tcp",
+                           (unsigned) port->host, net_protocol_name(port->protocol),
                            other->request.machine);
 }
 

@@ -77,7 +77,7 @@ static int add_ports(struct strbuf *out, const struct net_port *ports, size_t n)
                 return -E2BIG;
         for (size_t i = 0; i < n; i++)
                 strbuf_addf(&text, "%s%s:%u:%u", i > 0 ? " " : "",
-                            ports[i].protocol == NET_UDP ? "udp" : "tcp", (unsigned) ports[i].host,
+                            net_protocol_name(ports[i].protocol), (unsigned) ports[i].host,
                             (unsigned) ports[i].guest);
         if (!strbuf_ok(&text))
                 return -ENOMEM;

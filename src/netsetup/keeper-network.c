@@ -32,12 +32,9 @@ static struct network *find(struct keeper *k, const char *name)
         return n;
 }
 
-static bool same_address(const struct net_address *a, const struct net_address *b)
+static bool same_prefix(const struct net_address *a, const struct net_address *b)
 {
-        size_t size = a->family == AF_INET ? sizeof(a->in4) : sizeof(a->in6);
-
-        return a->family == b->family &&
-               (a->family == 0 || (a->prefix == b->prefix && memcmp(&a->in6, &b->in6, size) == 0));
+        return a->prefix == b->prefix && net_address_equals(a, b);
 }
 
 /* So that who sweeps after us knows the routes. */
@@ -110,8 +107,8 @@ int network_enter(struct keeper *k, const struct keeper_request *q, struct netwo
                 n = make_network(k, q, failure);
         if (!n)
                 return failure->error;
-        if (!same_address(&n->subnet.prefix4, &q->subnet.prefix4) ||
-            !same_address(&n->subnet.prefix6, &q->subnet.prefix6))
+        if (!same_prefix(&n->subnet.prefix4, &q->subnet.prefix4) ||
+            !same_prefix(&n->subnet.prefix6, &q->subnet.prefix6))
                 return failure_set(
                         failure, -ESTALE,
                         "Network '%s' has other addresses than machine '%s' was given; they were "

@@ -41,8 +41,7 @@ static int change_route(const struct net_address *prefix, int type, int flags, i
                 return r;
         netlink_request(&nl, type, flags, &header, sizeof(header), step,
                         net_address_prefix_text(prefix, text));
-        netlink_put(&nl, RTA_DST, &prefix->in6,
-                    prefix->family == AF_INET ? sizeof(prefix->in4) : sizeof(prefix->in6));
+        netlink_put(&nl, RTA_DST, net_address_bytes(prefix), net_address_size(prefix));
         netlink_put_u32(&nl, RTA_PRIORITY, NETWORK_ROUTE_METRIC);
         netlink_tolerate(&nl, tolerated);
         return netlink_commit(&nl, failure);

@@ -19,19 +19,9 @@
  * shall have what is left. */
 #define IPV6_IS_OFF (-EACCES)
 
-static size_t size_of(const struct net_address *a)
-{
-        return a->family == AF_INET ? sizeof(a->in4) : sizeof(a->in6);
-}
-
-static const void *bytes_of(const struct net_address *a)
-{
-        return a->family == AF_INET ? (const void *) &a->in4 : (const void *) &a->in6;
-}
-
 static void put_address(struct netlink *nl, int type, const struct net_address *a)
 {
-        netlink_put(nl, type, bytes_of(a), size_of(a));
+        netlink_put(nl, type, net_address_bytes(a), net_address_size(a));
 }
 
 static void add(struct netlink *nl, int index, const struct net_address *a, uint32_t flags,
@@ -90,7 +80,7 @@ static void begin_route(struct netlink *nl, const struct net_address *a, unsigne
 void route_add_host(struct netlink *nl, int index, const struct net_address *to,
                     const struct net_address *from)
 {
-        begin_route(nl, to, 8 * (unsigned) size_of(to), RT_SCOPE_LINK, 0,
+        begin_route(nl, to, 8 * (unsigned) net_address_size(to), RT_SCOPE_LINK, 0,
                     "add a route to the container's address");
         put_address(nl, RTA_DST, to);
         netlink_put_u32(nl, RTA_OIF, (uint32_t) index);

@@ -34,6 +34,11 @@ void net_config_done(struct net_config *c)
         *c = (struct net_config){ .bridge = NULL };
 }
 
+const char *net_protocol_name(enum net_protocol protocol)
+{
+        return protocol == NET_UDP ? "udp" : "tcp";
+}
+
 bool net_config_is_private(const struct net_config *c)
 {
         return c->private_network || c->veth || c->bridge || c->zone || c->namespace_path ||
@@ -60,11 +65,28 @@ int net_address_parse(const char *text, struct net_address *ret)
         return 0;
 }
 
+size_t net_address_size(const struct net_address *a)
+{
+        return a->family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in4);
+}
+
+const void *net_address_bytes(const struct net_address *a)
+{
+        return a->family == AF_INET6 ? (const void *) &a->in6 : (const void *) &a->in4;
+}
+
+bool net_address_equals(const struct net_address *a, const struct net_address *b)
+{
+        if (a->family != b->family)
+                return false;
+        return a->family == 0 ||
+               memcmp(net_address_bytes(a), net_address_bytes(b), net_address_size(a)) == 0;
+}
+
 const char *net_address_text(const struct net_address *a, char text[NET_ADDRESS_TEXT_SIZE])
 {
-        const void *bytes = a->family == AF_INET6 ? (const void *) &a->in6 : &a->in4;
-
-        if (a->family == 0 || !inet_ntop(a->family, bytes, text, NET_ADDRESS_TEXT_SIZE))
+        if (a->family == 0 ||
+            !inet_ntop(a->family, net_address_bytes(a), text, NET_ADDRESS_TEXT_SIZE))
                 text[0] = '\0';
         return text;
 }

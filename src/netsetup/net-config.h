@@ -71,11 +71,21 @@ struct net_config {
 
 void net_config_done(struct net_config *c);
 
+/* "tcp", "udp" */
+const char *net_protocol_name(enum net_protocol protocol);
+
 /* Whether the network namespace is another than the host's. */
 bool net_config_is_private(const struct net_config *c);
 
 /* "10.0.0.7/24", "fd00::7/64"; without "/LEN" the prefix is the whole address. Returns 0 or -EINVAL. */
 int net_address_parse(const char *text, struct net_address *ret);
+
+/* The address alone: 4 or 16 bytes. */
+size_t net_address_size(const struct net_address *a);
+const void *net_address_bytes(const struct net_address *a);
+
+/* The same address, whatever the prefixes; none is the same as none. */
+bool net_address_equals(const struct net_address *a, const struct net_address *b);
 
 #define NET_ADDRESS_TEXT_SIZE 64
 /* Without or with "/LEN". */

@@ -27,11 +27,6 @@ static const char *kind_name(enum net_link_kind kind)
         return names[kind];
 }
 
-static const char *protocol_name(enum net_protocol protocol)
-{
-        return protocol == NET_TCP ? "tcp" : "udp";
-}
-
 static void add_flag(struct strbuf *out, bool is, const char *word)
 {
         if (is)
@@ -73,6 +68,7 @@ void net_plan_print(const struct net_plan *plan, struct strbuf *out)
                 strbuf_add(out, "\n");
         }
         for (size_t i = 0; i < plan->n_ports; i++)
-                strbuf_addf(out, "port %s %u -> %u (%s)\n", protocol_name(plan->ports[i].protocol),
-                            plan->ports[i].host, plan->ports[i].guest, plan->ports[i].origin);
+                strbuf_addf(out, "port %s %u -> %u (%s)\n",
+                            net_protocol_name(plan->ports[i].protocol), plan->ports[i].host,
+                            plan->ports[i].guest, plan->ports[i].origin);
 }

@@ -92,6 +92,6 @@ void net_machine_print(const struct keeper_request *machine, struct strbuf *out)
         print_two(out, "Gateway", &machine->subnet.gateway4, &machine->subnet.gateway6, false);
         for (size_t i = 0; i < machine->n_ports; i++)
                 strbuf_addf(out, "Port: %s %u leads to %u\n",
-                            machine->ports[i].protocol == NET_UDP ? "udp" : "tcp",
-                            machine->ports[i].host, machine->ports[i].guest);
+                            net_protocol_name(machine->ports[i].protocol), machine->ports[i].host,
+                            machine->ports[i].guest);
 }

@@ -28,14 +28,9 @@ static const uint8_t prefix6_key[16] = { 0xe2, 0x41, 0x7a, 0xc5, 0x03, 0x96, 0x4
 
 /* ---- prefixes ---------------------------------------------------------------------------- */
 
-static const uint8_t *bytes_of(const struct net_address *a)
-{
-        return a->family == AF_INET6 ? a->in6.s6_addr : (const uint8_t *) &a->in4;
-}
-
 static bool same_bits(const struct net_address *a, const struct net_address *b, unsigned n)
 {
-        const uint8_t *x = bytes_of(a), *y = bytes_of(b);
+        const uint8_t *x = net_address_bytes(a), *y = net_address_bytes(b);
 
         if (memcmp(x, y, n / 8) != 0)
                 return false;
@@ -48,7 +43,7 @@ struct net_address net_address_network(const struct net_address *a)
         uint8_t *bytes =
                 network.family == AF_INET6 ? network.in6.s6_addr : (uint8_t *) &network.in4;
 
-        for (unsigned i = 0; i < (network.family == AF_INET6 ? 16 : 4); i++)
+        for (unsigned i = 0; i < net_address_size(&network); i++)
                 if (8 * i >= network.prefix)
                         bytes[i] = 0;
                 else if (8 * (i + 1) > network.prefix)

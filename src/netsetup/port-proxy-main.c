@@ -125,26 +125,17 @@ static void watch_ready(struct proxy *proxy, struct source *source, uint32_t eve
         proxy->watch_changed = true;
 }
 
-static bool same_address(const struct net_address *a, const struct net_address *b)
-{
-        if (a->family != b->family)
-                return false;
-        if (a->family == AF_INET)
-                return a->in4.s_addr == b->in4.s_addr;
-        return a->family == AF_UNSPEC || IN6_ARE_ADDR_EQUAL(&a->in6, &b->in6);
-}
-
 void proxy_follow(struct proxy *proxy)
 {
         struct net_address best4, best6;
 
         guest_watch_best(proxy->watch, &best4, &best6);
-        if (!same_address(&best4, &proxy->target4)) {
+        if (!net_address_equals(&best4, &proxy->target4)) {
                 proxy->target4 = best4;
                 say_address(proxy, "address4", &best4);
                 udp_forget_all(proxy);
         }
-        if (!same_address(&best6, &proxy->target6)) {
+        if (!net_address_equals(&best6, &proxy->target6)) {
                 proxy->target6 = best6;
                 say_address(proxy, "address6", &best6);
                 udp_forget_all(proxy);

@@ -52,8 +52,7 @@ static int make_argv(const struct port_proxy_config *config, char ***ret)
         if (r >= 0 && config->netns_fd >= 0)
                 r = strv_add(&argv, config->inside ? "--inside" : "--follow");
         for (size_t i = 0; i < config->n_ports && r >= 0; i++)
-                r = add_formatted(&argv, "%s:%u:%u",
-                                  config->ports[i].protocol == NET_TCP ? "tcp" : "udp",
+                r = add_formatted(&argv, "%s:%u:%u", net_protocol_name(config->ports[i].protocol),
                                   config->ports[i].host, config->ports[i].guest);
         if (r < 0)
                 return r;

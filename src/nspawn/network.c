@@ -16,10 +16,7 @@ int machine_network_look(struct machine_network *n, const struct net_config *con
 
 static bool same_address(const struct net_address *a, const struct net_address *b)
 {
-        if (a->family != b->family || a->prefix != b->prefix)
-                return false;
-        return a->family == AF_INET ? a->in4.s_addr == b->in4.s_addr
-                                    : memcmp(&a->in6, &b->in6, sizeof(a->in6)) == 0;
+        return a->prefix == b->prefix && net_address_equals(a, b);
 }
 
 static bool same_lease(const struct net_lease *a, const struct net_lease *b)

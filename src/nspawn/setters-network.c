@@ -246,13 +246,6 @@ int set_port(struct container_config *c, const struct setting *s, struct failure
 
 /* ---- for those who choose ---------------------------------------------------------------- */
 
-static bool same_address(const struct net_address *a, const struct net_address *b)
-{
-        size_t size = a->family == AF_INET ? sizeof(a->in4) : sizeof(a->in6);
-
-        return a->family == b->family && memcmp(&a->in6, &b->in6, size) == 0;
-}
-
 /* Whether one machine can have the address, and be reached at it. */
 static bool address_is_usable(const struct net_address *a)
 {
@@ -291,7 +284,7 @@ static int add_address(struct net_config *n, const struct setting *s, const char
                                    "network. Choose another one.",
                                    s->origin, text);
         for (size_t i = 0; i < n->n_addresses; i++)
-                if (same_address(&n->addresses[i], &a))
+                if (net_address_equals(&n->addresses[i], &a))
                         return failure_set(failure, -EEXIST,
                                            "Cannot use '%s': '%s' is there already. Leave it out.",
                                            s->origin, text);
