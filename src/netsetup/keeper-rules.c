@@ -44,6 +44,8 @@ int member_rules_add(struct member *m, struct failure *failure)
 
         if (!m->request.link[0])
                 return 0;
+        if (!k->firewall && m->request.isolate)
+                return failure_set(failure, -EOPNOTSUPP, "%s", k->firewall_problem);
         if (!k->firewall) {
                 member_problem(m, k->firewall_problem);
                 return 0;

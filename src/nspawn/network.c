@@ -44,7 +44,13 @@ int machine_network_take(struct machine_network *n, const struct net_plan *plan,
         return !same_lease(&seen, &n->facts.lease);
 }
 
-/* Without the keeper a machine has its addresses, but neither names nor a way out, nor its ports. */
+/* Without the keeper a machine has its addresses, but neither names nor a way out. What was asked for in
+ * particular has to be there. */
+static bool can_do_without(const struct net_plan *plan)
+{
+        return plan->n_ports == 0 && !plan->isolate;
+}
+
 static int join(struct machine_network *n, const struct net_plan *plan, int leader_pidfd,
                 struct failure *failure)
 {
@@ -52,7 +58,7 @@ static int join(struct machine_network *n, const struct net_plan *plan, int lead
 
         if (keeper_join(plan, leader_pidfd, &n->keeper, &why) >= 0)
                 return 0;
-        if (plan->n_ports > 0)
+        if (!can_do_without(plan))
                 return failure_set(failure, why.error, "%s", why.text);
         log_message(LOG_LEVEL_NOTICE, "%s", why.text);
         return 0;
@@ -68,6 +74,7 @@ int machine_network_wait(struct machine_network *n, const struct net_plan *plan,
                          struct failure *failure)
 {
         char notice[CHANNEL_MAX_TEXT] = "";
+        struct failure why = { .error = 0 };
         int r = 0;
 
         /* An address that others give is looked for inside, anew for each boot. */
@@ -77,10 +84,12 @@ int machine_network_wait(struct machine_network *n, const struct net_plan *plan,
         }
         if (r < 0 || n->keeper.fd < 0 || n->keeper.ready)
                 return r;
-        r = keeper_wait(&n->keeper, plan, notice, sizeof(notice), failure);
-        if (r >= 0 && notice[0])
-                log_message(LOG_LEVEL_NOTICE, "%s", notice);
-        return r;
+        r = keeper_wait(&n->keeper, plan, notice, sizeof(notice), &why);
+        if (r < 0 && !can_do_without(plan))
+                return failure_set(failure, r, "%s", why.text);
+        if (r < 0 || notice[0])
+                log_message(LOG_LEVEL_NOTICE, "%s", r < 0 ? why.text : notice);
+        return 0;
 }
 
 void machine_network_dispatch(struct machine_network *n, const struct net_plan *plan,
