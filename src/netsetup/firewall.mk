@@ -8,7 +8,8 @@ src_netsetup_libfirewall_a_SOURCES = \
 	%D%/firewall-elements.c \
 	%D%/firewall-rules.c \
 	%D%/firewall-sets.c
-firewall_libraries = src/netsetup/libfirewall.a src/netsetup/libnetsetup.a src/basic/libbasic.a \
+firewall_libraries = src/netsetup/libfirewall.a src/netsetup/libnetsetup.a src/shared/libshared.a \
+	src/basic/libbasic.a \
 	$(NFT_LIBS) $(NL_LIBS)
 
 # Opens it and does what its input says, for tests/system/test_firewall.py.

@@ -10,9 +10,24 @@
 
 /* ---- which one is the best --------------------------------------------------------------- */
 
+/* Those that mean the host itself, or many, wherever they are used. The scope is of the container's choice. */
+static bool is_special4(uint32_t a)
+{
+        return a >> 24 == 0 || a >> 24 == 127 || a >> 16 == 0xa9fe || a >> 28 >= 14;
+}
+
+static bool is_special6(const struct in6_addr *a)
+{
+        return IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_MULTICAST(a) ||
+               IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_V4MAPPED(a);
+}
+
 bool guest_address_is_usable(const struct guest_address *a)
 {
         if (a->address.family != AF_INET && a->address.family != AF_INET6)
+                return false;
+        if (a->address.family == AF_INET ? is_special4(ntohl(a->address.in4.s_addr))
+                                         : is_special6(&a->address.in6))
                 return false;
         /* Scopes are the wider the smaller their numbers: universe, site, link, host, nowhere. */
         return a->scope < RT_SCOPE_LINK && !(a->flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED));

@@ -162,10 +162,9 @@ static int read_answer(int fd, const struct nlmsghdr *head, size_t n, struct net
         return 0;
 }
 
-int host_route_find(const struct net_address *address, struct net_address *ret)
+/* Puts the route to @address into @answer. Returns its length. */
+static ssize_t ask_route(int fd, const struct net_address *address, void *answer)
 {
-        int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
         unsigned short bytes = (unsigned short) net_address_size(address);
         struct request q = {
                 .head = { .nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST },
@@ -174,20 +173,38 @@ int host_route_find(const struct net_address *address, struct net_address *ret)
                            .rtm_flags = RTM_F_FIB_MATCH },
         };
         struct rtattr *a = (struct rtattr *) (void *) q.attributes;
-        ssize_t n;
         int r;
 
-        if (fd < 0)
-                return -errno;
         a->rta_type = RTA_DST;
         a->rta_len = (unsigned short) RTA_LENGTH(bytes);
         memcpy(RTA_DATA(a), net_address_bytes(address), bytes);
         q.head.nlmsg_len = (uint32_t) (NLMSG_SPACE(sizeof(struct rtmsg)) + RTA_SPACE(bytes));
         r = send_request(fd, &q);
-        n = r < 0 ? r : receive(fd, answer);
+        return r < 0 ? r : receive(fd, answer);
+}
+
+int host_route_find(const struct net_address *address, struct net_address *ret)
+{
+        int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+        ssize_t n = fd < 0 ? -errno : ask_route(fd, address, answer);
+
         if (n < 0)
                 return (int) n;
         return read_answer(fd, (const struct nlmsghdr *) (void *) answer, (size_t) n, ret);
+}
+
+bool host_route_leads_to(const struct net_address *address, const char *link)
+{
+        int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+        const struct nlmsghdr *head = (const struct nlmsghdr *) (void *) answer;
+        ssize_t n = fd < 0 ? -errno : ask_route(fd, address, answer);
+        unsigned index = if_nametoindex(link);
+        struct entry e;
+
+        return n > 0 && NLMSG_OK(head, (size_t) n) && head->nlmsg_type == RTM_NEWROUTE &&
+               parse_route(head, &e) && e.type == RTN_UNICAST && index > 0 && e.link == (int) index;
 }
 
 /* ---- all of them ------------------------------------------------------------------------- */

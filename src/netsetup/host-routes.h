@@ -23,3 +23,6 @@ int host_routes_read(struct net_busy *busy);
  * Returns 0 or a negative errno.
  */
 int host_route_find(const struct net_address *address, struct net_address *ret);
+
+/* Whether the host sends packets to @address out of @link, and nowhere else. One request. */
+bool host_route_leads_to(const struct net_address *address, const char *link);

@@ -10,6 +10,8 @@
 #define PAUSE_MS 500
 /* How often the machine's addresses are looked at, at most. */
 #define WATCH_MS 100
+/* A look takes the longer the more addresses the machine has; this part of the time is for looks. */
+#define WATCH_SHARE 20
 
 uint64_t proxy_now(void)
 {
@@ -53,6 +55,17 @@ bool proxy_target(const struct proxy *proxy, int family, uint16_t port,
         return false;
 }
 
+int proxy_connect(const struct proxy *proxy, int fd, const struct sockaddr_storage *address,
+                  socklen_t size)
+{
+        if (proxy->link && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, proxy->link,
+                                      (socklen_t) strlen(proxy->link)) < 0)
+                return -errno;
+        return connect(fd, (const struct sockaddr *) address, size) < 0 && errno != EINPROGRESS
+                       ? -errno
+                       : 0;
+}
+
 static int earlier(int a_ms, int b_ms)
 {
         if (a_ms < 0 || b_ms < 0)
@@ -64,19 +77,21 @@ static int earlier(int a_ms, int b_ms)
  * never. */
 static int watch_again(struct proxy *proxy, uint64_t now)
 {
+        uint64_t end;
         int r;
 
         if (!proxy->watch_changed)
                 return -1;
         if (now < proxy->watch_next)
                 return (int) (proxy->watch_next - now);
-        proxy->watch_next = now + WATCH_MS;
         r = guest_watch_dispatch(proxy->watch);
+        end = proxy_now();
+        proxy->watch_next = end + MAX_OF((uint64_t) WATCH_MS, (end - now) * WATCH_SHARE);
         /* After a failure, or while there is more to read, once more. */
         proxy->watch_changed = r != 0;
         if (r > 0)
                 proxy_follow(proxy);
-        return proxy->watch_changed ? WATCH_MS : -1;
+        return proxy->watch_changed ? (int) (proxy->watch_next - end) : -1;
 }
 
 static int turn(struct proxy *proxy, int timeout_ms)

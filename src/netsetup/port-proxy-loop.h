@@ -33,6 +33,7 @@ struct listener {
 struct proxy {
         int epoll_fd;
         struct net_address target4, target6; /* .family 0: none */
+        const char *link;                    /* that they have to be behind of; NULL: any */
         struct listener *listeners;
         size_t n_listeners;
         size_t max_connections, max_sessions;
@@ -52,6 +53,10 @@ int proxy_watch(struct proxy *proxy, struct source *source, uint32_t events);
 /* The machine's address and port for a client of @family; false if it has none. */
 bool proxy_target(const struct proxy *proxy, int family, uint16_t port,
                   struct sockaddr_storage *ret, socklen_t *ret_size);
+
+/* Connects @fd, or begins to, to what proxy_target() said. Returns 0 or a negative errno. */
+int proxy_connect(const struct proxy *proxy, int fd, const struct sockaddr_storage *address,
+                  socklen_t size);
 
 /* Runs until .over. */
 int proxy_run(struct proxy *proxy);

@@ -32,6 +32,7 @@
 struct settings {
         struct net_address target4, target6;
         bool follow, inside;
+        const char *link;
         char *const *ports;
         size_t n_ports;
 };
@@ -64,6 +65,8 @@ static int parse_arguments(int argc, char **argv, struct settings *ret, struct f
                         r = parse_target(AF_INET, value, &ret->target4);
                 else if ((value = startswith(argv[i], "--target6=")))
                         r = parse_target(AF_INET6, value, &ret->target6);
+                else if ((value = startswith(argv[i], "--link=")))
+                        ret->link = value;
                 else if (!startswith(argv[i], "--machine="))
                         r = -EINVAL;
         }
@@ -235,6 +238,7 @@ static int start(struct proxy *proxy, const struct settings *settings, struct so
                                    error_text(r));
         proxy->target4 = settings->target4;
         proxy->target6 = settings->target6;
+        proxy->link = settings->link;
         limit_by_descriptors(proxy, limit);
         proxy->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (proxy->epoll_fd < 0 || tcp_table_new(&proxy->tcp) < 0 || udp_table_new(&proxy->udp) < 0)

@@ -340,7 +340,7 @@ static int connect_guest(const struct proxy *proxy, const struct listener *liste
 {
         struct sockaddr_storage address;
         socklen_t size = 0;
-        int tries = CONNECT_TRIES;
+        int tries = CONNECT_TRIES, r;
 
         if (!proxy_target(proxy, listener->family, listener->guest_port, &address, &size))
                 return -EHOSTUNREACH;
@@ -352,9 +352,8 @@ static int connect_guest(const struct proxy *proxy, const struct listener *liste
                 return -errno;
         set_options(fd);
         (void) setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof(tries));
-        if (connect(fd, (const struct sockaddr *) &address, size) < 0 && errno != EINPROGRESS)
-                return -errno;
-        return TAKE_FD(fd);
+        r = proxy_connect(proxy, fd, &address, size);
+        return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* Takes @client_fd. */

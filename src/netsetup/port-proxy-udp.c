@@ -213,6 +213,7 @@ static int connect_guest(const struct proxy *proxy, const struct listener *liste
 {
         struct sockaddr_storage address;
         socklen_t size = 0;
+        int r;
 
         if (!proxy_target(proxy, listener->family, listener->guest_port, &address, &size))
                 return -EHOSTUNREACH;
@@ -221,9 +222,8 @@ static int connect_guest(const struct proxy *proxy, const struct listener *liste
 
         if (fd < 0)
                 return -errno;
-        if (connect(fd, (const struct sockaddr *) &address, size) < 0)
-                return -errno;
-        return TAKE_FD(fd);
+        r = proxy_connect(proxy, fd, &address, size);
+        return r < 0 ? r : TAKE_FD(fd);
 }
 
 static int session_begin(struct proxy *proxy, const struct session_key *key, struct session **ret)

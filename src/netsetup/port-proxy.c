@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -37,10 +38,29 @@ static int add_target(char ***argv, const char *option, const struct net_address
         return add_formatted(argv, "%s%s", option, net_address_text(a, text));
 }
 
+/* What the host sees the machine's packets come from. Switches that are no bridge of the kernel's have an
+ * interface of another name for that, which cannot be known. */
+static bool is_behind(const char *link, char ret[LINK_NAME_SIZE])
+{
+        char path[64], target[PATH_MAX];
+        ssize_t n;
+
+        (void) snprintf(path, sizeof(path), "/sys/class/net/%s/master", link);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0) {
+                (void) snprintf(ret, LINK_NAME_SIZE, "%s", link);
+                return true;
+        }
+        target[n] = '\0';
+        (void) snprintf(ret, LINK_NAME_SIZE, "%s", path_basename(target));
+        (void) snprintf(path, sizeof(path), "/sys/class/net/%s/bridge", ret);
+        return access(path, F_OK) == 0;
+}
+
 static int make_argv(const struct port_proxy_config *config, char ***ret)
 {
         const char *directory = secure_getenv("STEAD_LIBEXECDIR");
-        char **argv CLEANUP_STRV = NULL;
+        char **argv CLEANUP_STRV = NULL, link[LINK_NAME_SIZE];
         int r = strv_add_take(&argv, path_join(directory ? directory : LIBEXECDIR, "port-proxy"));
 
         if (r >= 0 && config->machine)
@@ -51,6 +71,8 @@ static int make_argv(const struct port_proxy_config *config, char ***ret)
                 r = add_target(&argv, "--target6=", &config->target6);
         if (r >= 0 && config->netns_fd >= 0)
                 r = strv_add(&argv, config->inside ? "--inside" : "--follow");
+        if (r >= 0 && config->link && is_behind(config->link, link))
+                r = add_formatted(&argv, "--link=%s", link);
         for (size_t i = 0; i < config->n_ports && r >= 0; i++)
                 r = add_formatted(&argv, "%s:%u:%u", net_protocol_name(config->ports[i].protocol),
                                   config->ports[i].host, config->ports[i].guest);

@@ -14,7 +14,8 @@
  * without route_localnet, and everything while firewall_set_ports() is off. The machine sees the
  * host's end of the link as the client.
  *
- *   port-proxy [--machine=NAME] [--target4=ADDRESS] [--target6=ADDRESS] [--follow|--inside] PORT…
+ *   port-proxy [--machine=NAME] [--target4=ADDRESS] [--target6=ADDRESS] [--follow|--inside]
+ *              [--link=NAME] PORT…
  *
  * PORT is "tcp:8080:80", host's and machine's. A client of either family reaches the machine's
  * address of that family, or if there is none, of the other.
@@ -23,6 +24,10 @@
  * the proxy finds the machine's best addresses there (guest-address.h), and follows them. With
  * --inside it also connects from there: for machines that the host cannot reach itself (macvlan,
  * ipvlan, interfaces that were moved in). They see a client with their own address then.
+ *
+ * With --link it connects out of this interface of the host only. A machine can give itself any
+ * address; without that, one of the host's own, 127.0.0.1 too, or of a neighbour of the host would
+ * have whoever may reach the published port reach that instead.
  *
  * The ports are bound before it drops root. A port that others hold at single addresses only (a
  * name server on the gateway's address; it has to be there first) is bound at each other address
@@ -37,6 +42,7 @@ struct port_proxy_config {
         struct net_address target4, target6; /* .family 0: none; not with .netns_fd */
         int netns_fd;                        /* or a pidfd; negative: the targets are fixed */
         bool inside;                         /* connect from there */
+        const char *link;                    /* its link on the host, when not .inside; or NULL */
         const struct net_port *ports;
         size_t n_ports;
 };

@@ -12,6 +12,7 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "basic/process.h"
+#include "netsetup/host-routes.h"
 #include "netsetup/port-health.h"
 #include "netsetup/port-proxy.h"
 #include "netsetup/port-rules.h"
@@ -107,7 +108,8 @@ static int proxy_begin(struct machine *machine, struct failure *failure)
         if (machine->leader_fd < 0) {
                 config.target4 = machine->m.address4;
                 config.target6 = machine->m.address6;
-        }
+        } else if (!config.inside)
+                config.link = machine->m.link;
         r = port_proxy_spawn(&config, &machine->pidfd, &machine->status_fd, failure);
         if (r < 0)
                 return r;
@@ -207,18 +209,21 @@ static bool can_have_rules(const struct port_service *service, const struct fire
         return access(path, F_OK) < 0;
 }
 
-/* The proxy has found another address of the machine. */
+/* The proxy has found another address of the machine, which may be any: no rule of ours leads to what is not
+ * behind the machine's link. */
 static void set_address(struct machine *machine, const struct port_proxy_event *event)
 {
         struct firewall *fw = machine->service->fw;
         struct failure failure = { .error = 0 };
         struct net_address none = { .family = AF_UNSPEC };
+        bool is_there = event->kind == PORT_PROXY_ADDRESS && machine->may_have_rules &&
+                        host_route_leads_to(&event->address, machine->m.link);
         int r;
 
         if (!machine->may_have_rules)
                 return;
         *(event->family == AF_INET ? &machine->m.address4 : &machine->m.address6) =
-                event->kind == PORT_PROXY_ADDRESS ? event->address : none;
+                is_there ? event->address : none;
         machine->has_kernel_way = false;
         r = firewall_remove(fw, &machine->m, &failure);
         if (machine->m.address4.family == AF_UNSPEC && machine->m.address6.family == AF_UNSPEC)

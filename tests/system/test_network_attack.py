@@ -169,3 +169,35 @@ def test_isolated(busybox, way):
             assert isolated.resolve("free") and isolated.resolve("outside.test")
             assert isolated.ask("ping", free.address(4))
             assert isolated.ask("who", host.OUTSIDE6) == host.UPLINK6
+
+
+def answering(host, address):
+    """A service of the host's at one of its addresses."""
+    return subprocess.Popen([sys.executable, "-I", "-c", "import socket, sys\n"
+                             "s = socket.create_server((sys.argv[1], 80))\nprint('ready', flush=True)\n"
+                             "while True:\n  c = s.accept()[0]\n  c.sendall(b'secret')\n  c.close()\n", address],
+                            stdout=subprocess.PIPE, text=True, preexec_fn=host.inside.enter)
+
+
+@pytest.mark.parametrize("claimed", ["127.0.0.1", "198.51.100.2", "203.0.113.80"])
+def test_a_published_port_leads_to_the_machine_only(busybox, claimed):
+    """Where the machine gives itself its address, that may be one of the host's, or of the host's neighbours."""
+    with network.Host() as host, contextlib.ExitStack() as stack:
+        if claimed != "203.0.113.80":
+            service = stack.enter_context(answering(host, claimed))
+            stack.callback(service.kill)
+            assert service.stdout.readline() == "ready\n"
+        machine = stack.enter_context(host.machine("-n", "--network-setup=no", "-p", "8080:80", "-p", "7007:7", "-x",
+                                                   "-D", busybox, "-M", "liar", "sleep", "99"))
+        link, = (name for name in host.links() if name.startswith("ve-"))
+        host.run("sh", "-ec", f"ip link set {link} up; ip addr add 10.66.0.1/24 dev {link}; "
+                 "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        machine.look("sh", "-ec", "ip link set host0 up; ip addr del 127.0.0.1/8 dev lo; "
+                     f"ip addr add {claimed}/32 dev host0 scope global; ip route add default dev host0")
+        time.sleep(1)
+        for ask, place in ((host.ask, "127.0.0.1"), (host.ask, host.UPLINK4), (host.ask_outside, host.UPLINK4)):
+            for words in (("tcp", place, 8080), ("tcp", place, 7007, "abc"), ("who", place, 8080)):
+                with pytest.raises(AssertionError):
+                    print(words, ask(*words, timeout=1))
+        host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
+        machine.stop()
