@@ -23,6 +23,7 @@
 #include "netsetup/moved-record.h"
 
 #define RESTORE_TRIES 3
+#define NAMES_AT_ONCE 64
 
 /* ---- what it is like --------------------------------------------------------------------- */
 
@@ -119,6 +120,8 @@ static int describe(const struct link_work *work, const struct netlink_link *lin
         *ret = (struct moved_record){ .index = link->index,
                                       .mtu = link->mtu,
                                       .up = link->flags & IFF_UP,
+                                      .flags = link->flags & MOVED_FLAGS,
+                                      .has_flags = true,
                                       .has_mac = is_address(link->has_mac, link->mac),
                                       .has_permanent_mac = is_address(link->has_permanent_mac,
                                                                       link->permanent_mac) };
@@ -314,6 +317,9 @@ static void remove_altnames(struct netlink *nl, int index)
         {
                 struct nlattr *list;
 
+                /* There may be thousands, which are too much for one message to the kernel. */
+                if ((size_t) (name - names) % NAMES_AT_ONCE == NAMES_AT_ONCE - 1)
+                        (void) netlink_commit(nl, NULL);
                 netlink_request_link(nl, RTM_DELLINKPROP, 0, index, 0, 0, "remove a name", *name);
                 list = netlink_nest(nl, IFLA_PROP_LIST);
                 netlink_put_text(nl, IFLA_ALT_IFNAME, *name);
@@ -339,6 +345,12 @@ static int take_home(struct netlink *nl, const struct moved_record *record, int 
         if (index <= 0)
                 return index;
         remove_altnames(&inside, index);
+        /* What IPv6 does on the interface is decided when it comes home. */
+        if (record->has_flags) {
+                netlink_request_link(&inside, RTM_SETLINK, 0, index, record->flags, MOVED_FLAGS,
+                                     "set up", record->name);
+                (void) netlink_commit(&inside, NULL);
+        }
         netlink_request_link(&inside, RTM_SETLINK, 0, index, 0, IFF_UP, "give back", record->name);
         netlink_put_u32(&inside, IFLA_NET_NS_FD, (uint32_t) home);
         netlink_put_text(&inside, IFLA_IFNAME, record->passing);
@@ -393,6 +405,9 @@ static void restore(struct netlink *nl, const struct moved_record *record, int i
                 netlink_request_link(nl, RTM_SETLINK, 0, index, 0, 0, "set up", record->name);
                 netlink_put(nl, IFLA_ADDRESS, record->mac, MAC_SIZE);
         }
+        if (record->has_flags)
+                netlink_request_link(nl, RTM_SETLINK, 0, index, record->flags, MOVED_FLAGS,
+                                     "set up", record->name);
         for (size_t i = 0; i < record->n_addresses; i++)
                 (record->has_broadcast[i] ? address_add : address_add_bare)(nl, index,
                                                                             &record->addresses[i]);
@@ -409,7 +424,8 @@ static bool is_as_before(struct netlink *nl, const struct moved_record *record, 
         return netlink_find(nl, index, record->name, &found, NULL) >= 0 &&
                streq(found.name, record->name) && streq(found.kind, record->kind) &&
                found.mtu == record->mtu && streq(found.alias, record->alias) &&
-               record->up == !!(found.flags & IFF_UP);
+               record->up == !!(found.flags & IFF_UP) &&
+               (!record->has_flags || record->flags == (found.flags & MOVED_FLAGS));
 }
 
 /* 1: given back; 0: there is nothing to be given back; negative: later, maybe. */

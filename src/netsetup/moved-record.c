@@ -84,6 +84,8 @@ int moved_record_to_text(const struct moved_record *record, char **ret)
                 r = add_number(&out, "MTU", record->mtu);
         if (r >= 0)
                 r = env_file_add(&out, "UP", record->up ? "yes" : "no");
+        if (r >= 0 && record->has_flags)
+                r = add_number(&out, "FLAGS", record->flags);
         if (r >= 0 && record->has_mac)
                 r = add_mac(&out, "MAC", record->mac);
         if (r >= 0 && record->has_permanent_mac)
@@ -123,7 +125,7 @@ static int take_address(const char *value, struct moved_record *record)
 static int take_item(const struct env_assignment *item, struct moved_record *record)
 {
         const char *name = item->name, *value = item->value;
-        int mtu = 0, r;
+        int mtu = 0, flags = 0, r;
 
         if (streq(name, "MACHINE"))
                 return take_text(value, record->machine, sizeof(record->machine));
@@ -144,6 +146,12 @@ static int take_item(const struct env_assignment *item, struct moved_record *rec
         if (streq(name, "MTU")) {
                 r = take_number(value, &mtu);
                 record->mtu = (unsigned) mtu;
+                return r;
+        }
+        if (streq(name, "FLAGS")) {
+                r = take_number(value, &flags);
+                record->flags = (unsigned) flags & MOVED_FLAGS;
+                record->has_flags = true;
                 return r;
         }
         if (streq(name, "UP"))

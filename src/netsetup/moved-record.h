@@ -14,6 +14,9 @@
 #define MOVED_FOLDER "/run/stead/network/moved"
 #define MOVED_MAX_ADDRESSES 32
 
+/* Whether it does ARP, and what it listens to. */
+#define MOVED_FLAGS (IFF_NOARP | IFF_PROMISC | IFF_ALLMULTI | IFF_MULTICAST)
+
 struct moved_record {
         char machine[65];
         char name[LINK_NAME_SIZE];    /* on the host */
@@ -23,7 +26,8 @@ struct moved_record {
         int index;          /* on the host */
         int inside;         /* in the container; 0: not yet there */
         unsigned mtu;
-        bool up, has_mac, has_permanent_mac;
+        unsigned flags; /* those of MOVED_FLAGS */
+        bool up, has_flags, has_mac, has_permanent_mac;
         uint8_t mac[MAC_SIZE], permanent_mac[MAC_SIZE];
         char alias[IFALIASZ];
         struct net_address addresses[MOVED_MAX_ADDRESSES];

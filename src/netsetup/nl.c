@@ -18,8 +18,9 @@
 #define REQUEST_SIZE 1024
 /* How often the way back from another namespace is tried: the kernel may be out of memory. */
 #define WAYS_HOME 5
-/* What the kernel fills at once. */
-#define ANSWER_SIZE (16 * 1024)
+/* What the kernel fills at once: mostly 16 KiB; but whoever has an interface can give it alternative names
+ * of 64 KiB together, which are in one message with the rest. */
+#define ANSWER_SIZE (128 * 1024)
 
 struct netlink_request {
         struct nl_msg *message;

@@ -4,6 +4,7 @@ did with them and however it ended."""
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -18,7 +19,7 @@ ADDRESSES = ["192.0.2.7/24", "2001:db8:7::7/64"]
 def card(host):
     """What there is to see of it."""
     found = json.loads(host.run("ip", "-j", "addr", "show", "dev", "card0"))[0]
-    return {"mac": found["address"], "mtu": found["mtu"], "up": "UP" in found["flags"],
+    return {"mac": found["address"], "mtu": found["mtu"], "flags": sorted(set(found["flags"]) & {"UP", "NOARP", "PROMISC", "ALLMULTI", "MULTICAST"}),
             "names": sorted(found.get("altnames", ())), "alias": found.get("ifalias"),
             "addresses": [f"{entry['local']}/{entry['prefixlen']}" for entry in found["addr_info"]
                           if entry["scope"] == "global"]}
@@ -46,6 +47,7 @@ def mistreat(machine):
     for change in (["address", "02:00:00:00:00:66"], ["mtu", "1000"], ["alias", "stead:another"],
                    ["name", "up0"]):
         machine.look("ip", "link", "set", "lan0", *change)
+    machine.look("ip", "link", "set", "up0", "arp", "off", "promisc", "on", "allmulticast", "on", "multicast", "off")
     machine.look("ip", "link", "property", "add", "dev", "up0", "altname", "wire0")
     machine.look("ip", "addr", "add", "192.0.2.99/24", "dev", "up0")
 
@@ -78,6 +80,20 @@ def test_of_a_killed_supervisor(host, busybox):
     with start(host, busybox) as machine:
         assert "card0" not in host.links()
         machine.look("ip", "link", "show", "dev", "lan0")
+        machine.stop()
+    assert card(host) == host.card
+    host.check_clean()
+
+
+def test_of_a_machine_that_gave_it_thousands_of_names(host, busybox):
+    """As many as the kernel takes, one of them the host's: more than fits into an ordinary answer of it."""
+    with start(host, busybox) as machine:
+        names = "".join(f"link property add dev lan0 altname a{i}\n" for i in range(6000))
+        done = subprocess.run([*machine.enter_command(False), "ip", "-force", "-batch", "-"], input=names, text=True,
+                              stderr=subprocess.PIPE, check=False)
+        assert "too long" in done.stderr
+        machine.look("ip", "link", "property", "del", "dev", "lan0", "altname", "a1")
+        machine.look("ip", "link", "property", "add", "dev", "lan0", "altname", "up0")
         machine.stop()
     assert card(host) == host.card
     host.check_clean()
