@@ -16,9 +16,7 @@ void keeper_request_done(struct keeper_request *request)
         *request = (struct keeper_request){ .ports = NULL };
 }
 
-/* Names of machines and networks become names of files and in the DNS: letters, digits, '-', '_' and
- * '.', none of those in front. */
-static bool is_plain_name(const char *name, size_t max)
+bool keeper_name_is_plain(const char *name, size_t max)
 {
         size_t n =
                 strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
@@ -87,7 +85,7 @@ static int add_ports(struct strbuf *out, const struct net_port *ports, size_t n)
 int keeper_request_print(const struct keeper_request *q, struct strbuf *out)
 {
         char mac[MAC_TEXT_SIZE] = "";
-        int r = is_plain_name(q->machine, KEEPER_MACHINE_MAX) ? 0 : -EINVAL;
+        int r = keeper_name_is_plain(q->machine, KEEPER_MACHINE_MAX) ? 0 : -EINVAL;
 
         if (r >= 0)
                 r = add_text(out, "MACHINE", q->machine);
@@ -170,7 +168,7 @@ static int parse_name(const struct env_file *file, const char *key, char *ret, s
 
         if (!value)
                 return 0;
-        if (!is_plain_name(value, size - 1))
+        if (!keeper_name_is_plain(value, size - 1))
                 return -EINVAL;
         (void) snprintf(ret, size, "%s", value);
         return 0;

@@ -52,6 +52,10 @@ struct keeper_request {
 #define CLEANUP_KEEPER_REQUEST CLEANUP(keeper_request_done)
 void keeper_request_done(struct keeper_request *request);
 
+/* Names of machines and networks become names of files and in the DNS: letters, digits, '-', '_' and
+ * '.', none of those in front, and single dots. */
+bool keeper_name_is_plain(const char *name, size_t max);
+
 /* As text. Returns 0, -EINVAL (a name that is none) or -ENOMEM. */
 int keeper_request_print(const struct keeper_request *request, struct strbuf *out);
 

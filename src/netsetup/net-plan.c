@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "netsetup/ifname.h"
+#include "netsetup/keeper-message.h"
 
 struct builder {
         const struct net_config *config;
@@ -209,10 +210,27 @@ static struct net_link *first_link(const struct net_plan *plan)
         return NULL;
 }
 
+/* The kernel takes IPv6 away from links with less (RFC 8200 5). */
+#define SMALLEST_MTU6 1280
+
+static int check_mtu(const struct builder *b, const struct net_link *link)
+{
+        if (link->mtu == 0 || link->mtu >= SMALLEST_MTU6)
+                return 0;
+        for (size_t i = 0; i < link->n_addresses; i++)
+                if (link->addresses[i].family == AF_INET6)
+                        return failure_set(b->failure, -EINVAL,
+                                           "--network-mtu=%u is too small for the link's IPv6 "
+                                           "address: give %d or more, or use --network-setup=no.",
+                                           link->mtu, SMALLEST_MTU6);
+        return 0;
+}
+
 static int apply_choices(struct builder *b)
 {
         const struct net_config *c = b->config;
         struct net_link *link = first_link(b->plan);
+        int r;
 
         if (!link)
                 return 0;
@@ -224,7 +242,8 @@ static int apply_choices(struct builder *b)
                 link->mtu = c->mtu;
         if (c->name)
                 set_name(link->guest, c->name);
-        return set_addresses(b, link);
+        r = set_addresses(b, link);
+        return r < 0 ? r : check_mtu(b, link);
 }
 
 /* ---- the whole --------------------------------------------------------------------------- */
@@ -256,17 +275,24 @@ static int check_isolation(const struct builder *b)
                            net_manager_name(b->plan->manager));
 }
 
-static void decide_manager(struct builder *b)
+static int decide_manager(struct builder *b)
 {
         const struct net_config *c = b->config;
         struct net_plan *plan = b->plan;
 
         plan->manager = b->facts->manager;
         if (plan->manager != NET_MANAGER_US)
-                return;
+                return 0;
         (void) snprintf(plan->network, sizeof(plan->network), "%s%s", c->zone ? "zone-" : "host",
                         c->zone ? c->zone : "");
+        if (!keeper_name_is_plain(plan->network, KEEPER_NETWORK_MAX))
+                return failure_set(b->failure, -EINVAL,
+                                   "Zone '%s' would have a folder and a name server: use letters, "
+                                   "digits, '-', '_' and single dots between them, or take "
+                                   "--network-setup=no.",
+                                   c->zone);
         choose_lease(b);
+        return 0;
 }
 
 int net_plan_build(const struct net_config *config, const struct net_facts *facts,
@@ -289,8 +315,9 @@ int net_plan_build(const struct net_config *config, const struct net_facts *fact
         plan.links = calloc(most, sizeof(*plan.links));
         if (!plan.links)
                 return -ENOMEM;
-        decide_manager(&b);
-        r = add_moved(&b);
+        r = decide_manager(&b);
+        if (r >= 0)
+                r = add_moved(&b);
         if (r >= 0)
                 r = add_veth(&b);
         if (r >= 0)

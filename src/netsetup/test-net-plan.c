@@ -180,6 +180,37 @@ static void choices_take_the_place_of_the_lease(void **state)
         assert_address(&f->plan.lease.address4, "10.9.0.5/24");
 }
 
+static void small_packets_are_without_ipv6(void **state)
+{
+        struct fixture *f = *state;
+        struct failure failure = { .error = 0 };
+
+        f->config.veth = true;
+        f->config.mtu = 1279;
+        assert_int_equal(net_plan_build(&f->config, &f->facts, "web", &f->plan, &failure), -EINVAL);
+        assert_non_null(strstr(failure.text, "1280"));
+        f->facts.lease.address6.family = 0;
+        assert_int_equal(only_link(f, "web")->mtu, 1279);
+}
+
+static void zone_of_ours_is_a_folder(void **state)
+{
+        struct fixture *f = *state;
+        char plain[] = "a.b-1", dot[] = ".", sign[] = "a+b";
+        char *const bad[] = { dot, sign };
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                struct failure failure = { .error = 0 };
+
+                f->config.zone = bad[i];
+                assert_int_equal(net_plan_build(&f->config, &f->facts, "web", &f->plan, &failure),
+                                 -EINVAL);
+                assert_non_null(strstr(failure.text, bad[i]));
+        }
+        f->config.zone = plain;
+        assert_string_equal(only_link(f, "web")->master, "vz-a.b-1");
+}
+
 static void chosen_address_without_a_manager(void **state)
 {
         struct fixture *f = *state;
@@ -255,6 +286,8 @@ int main(void)
                 T(zone_has_a_bridge),
                 T(old_names_are_cut),
                 T(choices_take_the_place_of_the_lease),
+                T(small_packets_are_without_ipv6),
+                T(zone_of_ours_is_a_folder),
                 T(chosen_address_without_a_manager),
                 T(names_inside_are_different),
                 T(plan_is_printed),
