@@ -341,6 +341,10 @@ int keeper_dispatch(struct keeper_member *member, const struct net_plan *plan, c
 
 void keeper_leave(struct keeper_member *member)
 {
+        /* The container's first process has a copy until it runs the payload, which the keeper must not wait for
+         * when the machine joins again. */
+        if (member->fd >= 0)
+                (void) shutdown(member->fd, SHUT_RDWR);
         member->fd = fd_close(member->fd);
         *member = (struct keeper_member) KEEPER_MEMBER_NULL;
 }

@@ -533,6 +533,18 @@ def test_published_without_addresses_of_ours(host, busybox):
         host.run("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
 
 
+@pytest.mark.parametrize("option", ["-n", "--network-macvlan=up0"])
+def test_published_again_after_a_reboot(host, busybox, work, option):
+    """Without addresses of ours the machine joins anew with each boot."""
+    shared = work / f"reboots{option}"
+    shared.mkdir()
+    script = "echo >>/run/shared/boots; [ $(wc -l </run/shared/boots) -ge 3 ] || reboot -f; sleep 0.2; exit 7"
+    done = host.launch(*arguments(busybox, "web", option, "--network-setup=no", *PUBLISH),
+                       f"--bind={shared}:/run/shared", "sh", "-c", script)
+    assert done.returncode == 7, done.stderr
+    assert (shared / "boots").read_text(encoding="ascii") == "\n" * 3
+
+
 def sees(host, client):
     with contextlib.suppress(AssertionError):
         return host.ask_outside("who", host.UPLINK4, 8080) == client
