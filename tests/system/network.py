@@ -186,8 +186,9 @@ class Machine:
         """Of its default route; "fe80::1%host0" for one that is for the link only."""
         for route in json.loads(self.look("ip", "-j", f"-{version}", "route") or "[]"):
             if route["dst"] == "default":
-                gateway = route["gateway"]
-                return f"{gateway}%{route['dev']}" if gateway.startswith("fe80") else gateway
+                # What was set and what a router told are one route with two ways, if they weigh the same.
+                way = route.get("nexthops", [route])[0]
+                return f"{way['gateway']}%{way['dev']}" if way["gateway"].startswith("fe80") else way["gateway"]
         raise AssertionError(f"no default route for IPv{version}: "
                              f"{self.look('ip', f'-{version}', 'route')}")
 
