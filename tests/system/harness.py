@@ -222,8 +222,9 @@ def leader_of(supervisor_pid, timeout=20):
     def find():
         for pid in descendants_of(supervisor_pid):
             if pid_inside(pid) == 1:
+                # One that has ended already, since the start failed, has no program.
                 with contextlib.suppress(OSError):
-                    if os.path.realpath(f"/proc/{pid}/exe") != os.path.realpath(LAUNCHER):
+                    if os.path.realpath(os.readlink(f"/proc/{pid}/exe")) != os.path.realpath(LAUNCHER):
                         return pid
         return None
     return wait_until(find, timeout, "the start of the machine's first process")
