@@ -194,17 +194,37 @@ int host_route_find(const struct net_address *address, struct net_address *ret)
         return read_answer(fd, (const struct nlmsghdr *) (void *) answer, (size_t) n, ret);
 }
 
-bool host_route_leads_to(const struct net_address *address, const char *link)
+/* Whether there is a route to @address, and of which type and link. */
+static bool read_route(const struct net_address *address, int *ret_type, int *ret_link)
 {
         int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
         char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
         const struct nlmsghdr *head = (const struct nlmsghdr *) (void *) answer;
         ssize_t n = fd < 0 ? -errno : ask_route(fd, address, answer);
-        unsigned index = if_nametoindex(link);
         struct entry e;
 
-        return n > 0 && NLMSG_OK(head, (size_t) n) && head->nlmsg_type == RTM_NEWROUTE &&
-               parse_route(head, &e) && e.type == RTN_UNICAST && index > 0 && e.link == (int) index;
+        if (n <= 0 || !NLMSG_OK(head, (size_t) n) || head->nlmsg_type != RTM_NEWROUTE ||
+            !parse_route(head, &e))
+                return false;
+        *ret_type = e.type;
+        *ret_link = e.link;
+        return true;
+}
+
+bool host_route_leads_to(const struct net_address *address, const char *link)
+{
+        unsigned index = if_nametoindex(link);
+        int type, found;
+
+        return index > 0 && read_route(address, &type, &found) && type == RTN_UNICAST &&
+               found == (int) index;
+}
+
+bool host_has_address(const struct net_address *address)
+{
+        int type, link;
+
+        return read_route(address, &type, &link) && type == RTN_LOCAL;
 }
 
 /* ---- all of them ------------------------------------------------------------------------- */

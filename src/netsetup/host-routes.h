@@ -26,3 +26,6 @@ int host_route_find(const struct net_address *address, struct net_address *ret);
 
 /* Whether the host sends packets to @address out of @link, and nowhere else. One request. */
 bool host_route_leads_to(const struct net_address *address, const char *link);
+
+/* Whether @address is one of the host's own. One request. */
+bool host_has_address(const struct net_address *address);

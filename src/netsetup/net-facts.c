@@ -9,6 +9,7 @@
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/parse.h"
+#include "netsetup/host-routes.h"
 #include "netsetup/ifname.h"
 #include "netsetup/keeper.h"
 #include "netsetup/net-manager.h"
@@ -113,6 +114,20 @@ static const struct net_address *wanted_address(const struct net_config *c)
         return NULL;
 }
 
+/* The host would keep for itself what is sent to the machine. */
+static int check_addresses(const struct net_config *c, struct failure *failure)
+{
+        char text[NET_ADDRESS_TEXT_SIZE];
+
+        for (size_t i = 0; i < c->n_addresses; i++)
+                if (host_has_address(&c->addresses[i]))
+                        return failure_set(failure, -EADDRINUSE,
+                                           "Address '%s' (--network-address=) is one of the host's "
+                                           "own. Choose another one.",
+                                           net_address_text(&c->addresses[i], text));
+        return 0;
+}
+
 static bool has_dnsmasq(const struct id128 *host_id)
 {
         struct net_pools pools CLEANUP(net_pools_done) = { .n_pools4 = 0 };
@@ -172,6 +187,8 @@ int net_facts_read(const struct net_config *config, const char *machine, struct 
                 facts.has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0 || errno != ENOENT;
                 facts.has_dnsmasq = has_dnsmasq(&facts.host_id);
                 r = take_lease(config, machine, true, &facts, failure);
+                if (r >= 0)
+                        r = check_addresses(config, failure);
         }
         if (r >= 0)
                 *ret = facts;

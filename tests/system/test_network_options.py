@@ -576,3 +576,13 @@ def test_all_of_it_takes_trust(host, busybox):
     with file_of(busybox, "[Network]\n" + "\n".join(lines) + "\n"):
         result = host.launch("-D", busybox, "ls", "/sys/class/net")
     assert result.stdout.split() == ["lo", "up0"] and result.stderr.count("not trusted") == len(lines)
+
+
+@pytest.mark.parametrize("network_of", ["-n", "--network-zone=own"])
+@covers("bad", "--network-address=")
+def test_an_address_of_the_hosts_own(host, busybox, network_of):
+    """It would never be reached."""
+    for address in (f"{host.UPLINK4}/24", f"{host.UPLINK6}/64"):
+        done = host.launch(network_of, f"--network-address={address}", "-D", busybox, "--volatile=yes", "true")
+        assert done.returncode == 1 and f"'{address.split('/')[0]}'" in done.stderr
+        host.check_clean()
