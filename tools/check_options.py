@@ -277,7 +277,7 @@ def check_features(rows):
 def check_environment(_rows):
     """What the sources read has a row, and what has a row that says so is read."""
     read = set()
-    for path in (TOP / "src/nspawn").glob("*.c"):
+    for path in (TOP / "src").glob("*/*.c"):
         if not path.name.startswith("test-"):
             read |= set(re.findall(r'"((?:SYSTEMD|LISTEN|NOTIFY|WATCHDOG|CREDENTIALS|STEAD)_[A-Z_]+)"',
                                    path.read_text(encoding="utf-8")))

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 
@@ -252,18 +252,10 @@ int cgroup_is_populated(int dir_fd, const char *path)
         return fd < 0 ? fd : read_populated(fd);
 }
 
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int cgroup_kill(int dir_fd, const char *path, int timeout_ms)
 {
         int events_fd CLEANUP_FD = open_file(dir_fd, path, "cgroup.events", O_RDONLY);
-        int64_t end = now_ms() + timeout_ms;
+        int64_t end = (int64_t) clock_now_ms() + timeout_ms;
         int r;
 
         if (events_fd < 0)
@@ -273,7 +265,7 @@ int cgroup_kill(int dir_fd, const char *path, int timeout_ms)
                 return r;
         for (;;) {
                 struct pollfd p = { .fd = events_fd, .events = POLLPRI };
-                int64_t left = end - now_ms();
+                int64_t left = end - (int64_t) clock_now_ms();
 
                 r = read_populated(events_fd);
                 if (r <= 0)

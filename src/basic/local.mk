@@ -6,6 +6,7 @@ src_basic_libbasic_a_SOURCES = \
 	%D%/caps.c %D%/caps.h \
 	%D%/cgroup.c %D%/cgroup.h \
 	%D%/channel.c %D%/channel.h \
+	%D%/clock.c %D%/clock.h \
 	%D%/copy-tree.c %D%/copy-tree.h \
 	%D%/env-file.c %D%/env-file.h \
 	%D%/failure.c %D%/failure.h \

@@ -86,3 +86,10 @@ char *path_join(const char *directory, const char *name)
         strbuf_add(&out, name + strspn(name, "/"));
         return strbuf_take(&out);
 }
+
+char *path_of_program(const char *name)
+{
+        const char *directory = secure_getenv("STEAD_LIBEXECDIR");
+
+        return path_join(directory ? directory : LIBEXECDIR, name);
+}

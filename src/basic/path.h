@@ -24,5 +24,9 @@ const char *path_basename(const char *path);
  */
 int path_make_absolute(const char *path, char **ret);
 
+/* The path of one of our own programs: in LIBEXECDIR, or in $STEAD_LIBEXECDIR for a build that is not
+ * installed. As path_join(). */
+char *path_of_program(const char *name);
+
 /* @directory "/" @name without a doubled slash; the caller frees it, NULL when memory runs out. */
 char *path_join(const char *directory, const char *name);

@@ -8,13 +8,12 @@
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "netsetup/keeper-server.h"
+#include "netsetup/keeper.h"
 
 /*
  * network-keeper: what it does is in keeper.h. It is started by keeper.c, without arguments, and with the
- * listening socket as descriptor 3.
+ * listening socket as KEEPER_LISTEN_FD.
  */
-
-#define LISTEN_FD 3
 
 static bool is_listening_socket(int fd)
 {
@@ -30,19 +29,19 @@ int main(void)
         struct failure failure = { .error = 0 };
         int r = fd_fill_stdio();
 
-        if (r < 0 || !is_listening_socket(LISTEN_FD)) {
+        if (r < 0 || !is_listening_socket(KEEPER_LISTEN_FD)) {
                 log_error(r, "network-keeper is started by nspawn, and not by hand.");
                 return EXIT_FAILURE;
         }
-        r = fd_cloexec_from(LISTEN_FD);
-        if (r >= 0 && fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
+        r = fd_cloexec_from(KEEPER_LISTEN_FD);
+        if (r >= 0 && fcntl(KEEPER_LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
                 r = -errno;
         /* There is nobody at its standard error. */
         openlog("network-keeper", LOG_PID, LOG_DAEMON);
         /* A connection for each machine, and more for those with ports. */
         (void) fd_raise_limit();
         if (r >= 0)
-                r = keeper_run(LISTEN_FD, &failure);
+                r = keeper_run(KEEPER_LISTEN_FD, &failure);
         if (r < 0)
                 syslog(LOG_ERR, "%s", failure.text);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

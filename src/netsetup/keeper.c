@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "basic/channel.h"
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/lock.h"
@@ -24,24 +24,11 @@
 /* The side of the supervisors. Who finds nobody at the socket makes it and starts the keeper with it, so
  * that whoever connects from then on is served, however long the keeper takes to begin. */
 
-#define LISTEN_FD 3 /* of the keeper */
 #define BACKLOG 128
 #define LOCK_STEP_MS 5
 /* A keeper that is lost so often in a row, each time within this time, is not started again. */
 #define LOSSES_MAX 5
 #define LOSS_US UINT64_C(10000000)
-
-#ifndef LIBEXECDIR
-#define LIBEXECDIR "/usr/libexec/stead"
-#endif
-
-static uint64_t now_us(void)
-{
-        struct timespec t = { .tv_sec = 0 };
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
 
 static const struct sockaddr_un socket_address = { .sun_family = AF_UNIX,
                                                    .sun_path = KEEPER_SOCKET };
@@ -90,10 +77,10 @@ static _Noreturn void exec_keeper(const char *path, int listen_fd)
                 if (null_fd != i && dup2(null_fd, i) < 0)
                         _exit(126);
         /* dup2() onto itself would keep close-on-exec. */
-        if (listen_fd == LISTEN_FD ? fcntl(listen_fd, F_SETFD, 0) < 0
-                                   : dup2(listen_fd, LISTEN_FD) < 0)
+        if (listen_fd == KEEPER_LISTEN_FD ? fcntl(listen_fd, F_SETFD, 0) < 0
+                                          : dup2(listen_fd, KEEPER_LISTEN_FD) < 0)
                 _exit(126);
-        if (fd_cloexec_from(LISTEN_FD + 1) < 0)
+        if (fd_cloexec_from(KEEPER_LISTEN_FD + 1) < 0)
                 _exit(126);
         execve(path, argv, environ);
         _exit(127);
@@ -145,8 +132,7 @@ static int make_socket(void)
 
 static int start_keeper(struct failure *failure)
 {
-        const char *directory = secure_getenv("STEAD_LIBEXECDIR");
-        char *path CLEANUP_FREE = path_join(directory ? directory : LIBEXECDIR, "network-keeper");
+        char *path CLEANUP_FREE = path_of_program("network-keeper");
         int fd CLEANUP_FD = -1, r;
 
         if (!path)
@@ -195,12 +181,12 @@ static int connect_locked(struct failure *failure)
 
 static int connect_or_start(struct failure *failure)
 {
-        uint64_t end = now_us() + KEEPER_WAIT_MS * UINT64_C(1000);
+        uint64_t end = clock_now_us() + KEEPER_WAIT_MS * UINT64_C(1000);
         int r = connect_keeper();
 
         while (nobody_listens(r)) {
                 r = connect_locked(failure);
-                if (r != -EBUSY || now_us() >= end)
+                if (r != -EBUSY || clock_now_us() >= end)
                         break;
                 (void) poll(NULL, 0, LOCK_STEP_MS);
                 r = connect_keeper();
@@ -255,7 +241,7 @@ int keeper_join(const struct net_plan *plan, int leader_pidfd, struct keeper_mem
                                    error_text(r));
         ret->fd = TAKE_FD(fd);
         ret->leader_pidfd = leader_pidfd;
-        ret->joined_us = now_us();
+        ret->joined_us = clock_now_us();
         return 0;
 }
 
@@ -263,7 +249,7 @@ int keeper_join(const struct net_plan *plan, int leader_pidfd, struct keeper_mem
 static int join_again(struct keeper_member *member, const struct net_plan *plan,
                       struct failure *failure)
 {
-        unsigned n_losses = now_us() - member->joined_us < LOSS_US ? member->n_losses + 1 : 1;
+        unsigned n_losses = clock_now_us() - member->joined_us < LOSS_US ? member->n_losses + 1 : 1;
         int pidfd = member->leader_pidfd, r;
 
         member->fd = fd_close(member->fd);
@@ -291,12 +277,12 @@ static void take_text(const struct channel_message *m, char *notice, size_t size
 int keeper_wait(struct keeper_member *member, const struct net_plan *plan, char *notice,
                 size_t size, struct failure *failure)
 {
-        uint64_t end = now_us() + KEEPER_WAIT_MS * UINT64_C(1000);
+        uint64_t end = clock_now_us() + KEEPER_WAIT_MS * UINT64_C(1000);
 
         notice[0] = '\0';
         while (member->fd >= 0 && !member->ready) {
                 struct channel_message m = { .type = 0 };
-                uint64_t now = now_us();
+                uint64_t now = clock_now_us();
                 int left = now < end ? (int) ((end - now) / 1000) : 0;
                 int r = channel_receive(member->fd, left, &m, NULL, 0, NULL);
 

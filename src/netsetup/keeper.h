@@ -17,11 +17,15 @@
  *      hosts/NAME              the names of each machine, as dnsmasq reads them
  *      networks/NETWORK/       a network that has members: dnsmasq.conf, dhcp/NAME, subnet
  *      sysctls                 those that were changed, with their values before
+ *      moved/                  not the keeper's: interfaces that machines have (moved-record.h)
+ *      leases/                 nor this: leases that cannot be written elsewhere (address.h)
  */
 
 #define NETWORK_RUN_FOLDER "/run/stead/network"
 #define KEEPER_SOCKET NETWORK_RUN_FOLDER "/keeper"
 #define KEEPER_LOCK NETWORK_RUN_FOLDER "/keeper.lock"
+/* The listening socket, in the keeper. */
+#define KEEPER_LISTEN_FD 3
 #define NETWORK_RUN_MACHINES NETWORK_RUN_FOLDER "/machines"
 #define NETWORK_RUN_HOSTS NETWORK_RUN_FOLDER "/hosts"
 #define NETWORK_RUN_NETWORKS NETWORK_RUN_FOLDER "/networks"

@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
+
+#include "basic/clock.h"
 
 #define EVENTS_EACH_TURN 64
 /* How long new connections wait when descriptors or memory ran out. */
@@ -12,14 +13,6 @@
 #define WATCH_MS 100
 /* A look takes the longer the more addresses the machine has; this part of the time is for looks. */
 #define WATCH_SHARE 20
-
-uint64_t proxy_now(void)
-{
-        struct timespec now = { .tv_sec = 0 };
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-}
 
 int proxy_watch(struct proxy *proxy, struct source *source, uint32_t events)
 {
@@ -85,7 +78,7 @@ static int watch_again(struct proxy *proxy, uint64_t now)
         if (now < proxy->watch_next)
                 return (int) (proxy->watch_next - now);
         r = guest_watch_dispatch(proxy->watch);
-        end = proxy_now();
+        end = clock_now_ms();
         proxy->watch_next = end + MAX_OF((uint64_t) WATCH_MS, (end - now) * WATCH_SHARE);
         /* After a failure, or while there is more to read, once more. */
         proxy->watch_changed = r != 0;
@@ -120,12 +113,12 @@ int proxy_run(struct proxy *proxy)
                 more = tcp_continue(proxy);
                 tcp_bury(proxy);
                 udp_bury(proxy);
-                timeout_ms = udp_expire(proxy, proxy_now());
+                timeout_ms = udp_expire(proxy, clock_now_ms());
                 if (tcp_is_paused(proxy)) {
                         tcp_resume(proxy);
                         timeout_ms = earlier(timeout_ms, PAUSE_MS);
                 }
-                timeout_ms = earlier(timeout_ms, watch_again(proxy, proxy_now()));
+                timeout_ms = earlier(timeout_ms, watch_again(proxy, clock_now_ms()));
                 if (more)
                         timeout_ms = 0;
         }

@@ -64,9 +64,6 @@ int proxy_run(struct proxy *proxy);
 /* Takes over what .watch knows, and tells the keeper (port-proxy-main.c). */
 void proxy_follow(struct proxy *proxy);
 
-/* Milliseconds that do not jump. */
-uint64_t proxy_now(void);
-
 /* port-proxy-listen.c: binds one port at all addresses of the host; the sockets are added to
  * proxy->listeners. */
 int proxy_listen(struct proxy *proxy, enum net_protocol protocol, uint16_t host_port,

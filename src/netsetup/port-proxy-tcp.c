@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "netsetup/port-proxy-loop.h"
 
@@ -119,7 +120,7 @@ static void link_newest(struct tcp_table *table, struct connection *c)
         c->newer = NULL;
         *(table->newest ? &table->newest->newer : &table->oldest) = c;
         table->newest = c;
-        c->used = proxy_now();
+        c->used = clock_now_ms();
 }
 
 static void make_ready(struct tcp_table *table, struct connection *c)
@@ -408,7 +409,7 @@ static bool make_room(struct proxy *proxy)
 
         if (table->n < proxy->max_connections)
                 return true;
-        if (proxy_now() - table->oldest->used < IDLE_MS)
+        if (clock_now_ms() - table->oldest->used < IDLE_MS)
                 return false;
         connection_close(table, table->oldest, true);
         return true;

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/siphash.h"
 #include "netsetup/port-proxy-loop.h"
@@ -80,7 +81,7 @@ static void link_newest(struct udp_table *table, struct session *s)
         s->newer = NULL;
         *(table->newest ? &table->newest->newer : &table->oldest) = s;
         table->newest = s;
-        s->used = proxy_now();
+        s->used = clock_now_ms();
 }
 
 static void session_end(struct udp_table *table, struct session *s)

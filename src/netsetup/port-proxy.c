@@ -59,9 +59,8 @@ static bool is_behind(const char *link, char ret[LINK_NAME_SIZE])
 
 static int make_argv(const struct port_proxy_config *config, char ***ret)
 {
-        const char *directory = secure_getenv("STEAD_LIBEXECDIR");
         char **argv CLEANUP_STRV = NULL, link[LINK_NAME_SIZE];
-        int r = strv_add_take(&argv, path_join(directory ? directory : LIBEXECDIR, "port-proxy"));
+        int r = strv_add_take(&argv, path_of_program("port-proxy"));
 
         if (r >= 0 && config->machine)
                 r = add_formatted(&argv, "--machine=%s", config->machine);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "basic/process.h"
@@ -56,19 +57,6 @@ struct port_service {
         struct machine *machines;
 };
 
-static uint64_t now_us(void)
-{
-        struct timespec now = { .tv_sec = 0 };
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
-
-static uint64_t now_ms(void)
-{
-        return now_us() / 1000;
-}
-
 static int watch(struct port_service *service, int fd, void *what)
 {
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = what };
@@ -114,7 +102,7 @@ static int proxy_begin(struct machine *machine, struct failure *failure)
         if (r < 0)
                 return r;
         machine->reader.length = 0;
-        machine->started_ms = now_ms();
+        machine->started_ms = clock_now_ms();
         machine->restart_ms = NEVER;
         r = watch(machine->service, machine->status_fd, machine);
         if (r < 0)
@@ -126,7 +114,7 @@ static int proxy_begin(struct machine *machine, struct failure *failure)
 /* It was lost after it had worked, or could not be started again. */
 static void proxy_restart_later(struct machine *machine)
 {
-        uint64_t now = now_ms();
+        uint64_t now = clock_now_ms();
 
         proxy_end(machine);
         if (now - machine->started_ms >= FINE_MS)
@@ -161,7 +149,7 @@ static void set_way(struct machine *machine)
         }
         syslog(LOG_WARNING, "Machine '%s': %s", machine->name, failure.text);
         machine->health.by_kernel = !by_kernel;
-        machine->health.next_ms = now_ms() + AGAIN_MS;
+        machine->health.next_ms = clock_now_ms() + AGAIN_MS;
 }
 
 static void check_health(struct machine *machine, uint64_t now)
@@ -188,7 +176,7 @@ static void begin_kernel_way(struct machine *machine)
 {
         bool by_kernel = !others_need_proxy(machine->service);
 
-        port_health_init(&machine->health, by_kernel, now_ms());
+        port_health_init(&machine->health, by_kernel, clock_now_ms());
         machine->has_kernel_way = true;
         if (!by_kernel)
                 set_way(machine);
@@ -465,13 +453,13 @@ static void check_all(struct port_service *service, uint64_t now)
                 }
         if (!is_due)
                 return;
-        begin = now_us();
+        begin = clock_now_us();
         if (looks && firewall_look(service->fw) < 0) {
                 for (struct machine *i = service->machines; i; i = i->next)
                         i->health.next_ms = MAX_OF(i->health.next_ms, now + AGAIN_MS);
                 return;
         }
-        rest_ms = (now_us() - begin) * LOOK_SHARE / 1000;
+        rest_ms = (clock_now_us() - begin) * LOOK_SHARE / 1000;
         for (struct machine *i = service->machines; i; i = i->next) {
                 struct port_health *h = &i->health;
                 bool together = looks && h->by_kernel && h->confirmed == 0;
@@ -486,7 +474,7 @@ static void check_all(struct port_service *service, uint64_t now)
 
 static void run_timers(struct port_service *service)
 {
-        uint64_t now = now_ms();
+        uint64_t now = clock_now_ms();
 
         for (struct machine *i = service->machines; i; i = i->next)
                 if (i->restart_ms <= now)
@@ -496,7 +484,7 @@ static void run_timers(struct port_service *service)
 
 static void rules_changed(struct port_service *service)
 {
-        uint64_t now = now_ms();
+        uint64_t now = clock_now_ms();
 
         if (!port_rules_dispatch(service->rules))
                 return;

@@ -7,9 +7,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/terminal.h"
 
@@ -19,14 +19,6 @@
 #define READS_PER_TURN 32
 /* What a terminal takes at once when it says that it has room (tty drivers keep that much). */
 #define POLLED_WRITE 256
-
-static uint64_t now_ms(void)
-{
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
-}
 
 /*
  * Terminals and pipes are opened a second time: flags on ours do not show at the caller's. Files
@@ -161,15 +153,15 @@ static enum console_event look_for_escape(struct console *c, char byte)
                 unsigned before = c->escapes;
 
                 c->escapes = 0;
-                if (before != 2 || now_ms() - c->escape_start_ms > ESCAPE_WINDOW_MS)
+                if (before != 2 || clock_now_ms() - c->escape_start_ms > ESCAPE_WINDOW_MS)
                         return CONSOLE_NOTHING;
                 return byte == 'p'   ? CONSOLE_POWEROFF
                        : byte == 'r' ? CONSOLE_REBOOT
                                      : CONSOLE_NOTHING;
         }
-        if (c->escapes == 0 || now_ms() - c->escape_start_ms > ESCAPE_WINDOW_MS) {
+        if (c->escapes == 0 || clock_now_ms() - c->escape_start_ms > ESCAPE_WINDOW_MS) {
                 c->escapes = 1;
-                c->escape_start_ms = now_ms();
+                c->escape_start_ms = clock_now_ms();
                 return CONSOLE_NOTHING;
         }
         return ++c->escapes >= 3 ? CONSOLE_KILL : CONSOLE_NOTHING;

@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/fd.h"
 #include "basic/log.h"
 #include "basic/path.h"
@@ -40,14 +40,6 @@ void credentials_done(struct credentials *credentials)
         }
         free(credentials->list);
         *credentials = (struct credentials){ .n = 0 };
-}
-
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* @path_fd is an O_PATH descriptor of the socket, whose path may be longer than an address takes. */
@@ -105,12 +97,12 @@ static int grow(struct credential_bytes *b, size_t *size)
 /* Reads to the end of @fd, which does not block. On failure @ret has what was read until then. */
 static int read_source(int fd, struct credential_bytes *ret)
 {
-        int64_t end = now_ms() + PATIENCE_MS;
+        int64_t end = (int64_t) clock_now_ms() + PATIENCE_MS;
         size_t room = 0;
 
         for (;;) {
                 struct pollfd readable = { .fd = fd, .events = POLLIN };
-                int64_t left = end - now_ms();
+                int64_t left = end - (int64_t) clock_now_ms();
                 int r = left <= 0 ? 0 : poll(&readable, 1, (int) left);
                 ssize_t got;
 

@@ -347,9 +347,7 @@ int seccomp_program_get_at(const struct seccomp_places *places, const struct sec
 int seccomp_program_get(const struct seccomp_spec *spec, struct seccomp_program *ret,
                         struct failure *failure)
 {
-        const char *directory = secure_getenv("STEAD_LIBEXECDIR");
-        char *helper CLEANUP_FREE =
-                path_join(directory ? directory : LIBEXECDIR, "seccomp-compile");
+        char *helper CLEANUP_FREE = path_of_program("seccomp-compile");
         const struct seccomp_places places = { .helper = helper, .cache = CACHE };
 
         if (!helper)

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/io.h"
 #include "basic/log.h"
 #include "basic/parse.h"
@@ -24,14 +24,6 @@
 #define REPEAT_US UINT64_C(2000000)
 #define REPEATS 5
 
-static uint64_t now_us(void)
-{
-        struct timespec now;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
-
 static bool is_about_the_end(enum init_request request)
 {
         return request != INIT_REQUEST_REBOOT;
@@ -43,7 +35,7 @@ int stop_timeout_ms(const struct stop *s)
 
         if (s->phase == STOP_PHASE_NONE)
                 return -1;
-        now = now_us();
+        now = clock_now_us();
         if (s->phase == STOP_PHASE_EARLY && s->listen_us > 0)
                 until = MIN_OF(until, s->repeat_us);
         if (s->phase == STOP_PHASE_ASKED && s->repeats > 0)
@@ -204,7 +196,7 @@ enum stop_answer stop_continue(struct stop *s, const struct container *c, bool r
         text[0] = '\0';
         if (s->phase == STOP_PHASE_NONE)
                 return STOP_GO_ON;
-        now = now_us();
+        now = clock_now_us();
         if (now >= s->deadline_us) {
                 describe_late(c, text);
                 return STOP_KILL;
@@ -258,7 +250,8 @@ enum stop_answer stop_begin(struct stop *s, const struct container *c, enum init
                 .can_listen = c->plan->start_mode != START_COMMAND || c->plan->kill_signal > 0,
                 .deadline_us = UINT64_MAX,
         };
-        if (is_about_the_end(request) && __builtin_add_overflow(now_us(), timeout, &s->deadline_us))
+        if (is_about_the_end(request) &&
+            __builtin_add_overflow(clock_now_us(), timeout, &s->deadline_us))
                 s->deadline_us = UINT64_MAX;
         return stop_continue(s, c, running, text);
 }

@@ -11,6 +11,7 @@
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
+#include "basic/path.h"
 #include "basic/process.h"
 #include "shared/host-back-end.h"
 #include "shared/host-scope.h"
@@ -27,10 +28,6 @@
 #define PAYLOAD "payload"
 #define JOB_TIMEOUT_MS 90000
 #define HELPER_EXIT_TIMEOUT_MS 5000
-
-#ifndef LIBEXECDIR
-#define LIBEXECDIR "/usr/libexec/stead"
-#endif
 
 static _Noreturn void exec_helper(const char *path, int channel_fd)
 {
@@ -51,16 +48,13 @@ static _Noreturn void exec_helper(const char *path, int channel_fd)
 
 static int start_helper(struct scope *scope, struct failure *failure)
 {
-        const char *directory = secure_getenv("STEAD_LIBEXECDIR");
-        char *path CLEANUP_FREE = NULL;
+        char *path CLEANUP_FREE = path_of_program("host-scope");
         int ours CLEANUP_FD = -1, theirs CLEANUP_FD = -1;
         pid_t pid;
         int r;
 
-        if (asprintf(&path, "%s/host-scope", directory ? directory : LIBEXECDIR) < 0) {
-                path = NULL;
+        if (!path)
                 return scope_fail_no_memory(failure);
-        }
         if (access(path, X_OK) < 0)
                 return failure_set(failure, -errno,
                                    "Cannot run '%s', which asks systemd for the machine's scope: "
