@@ -69,6 +69,17 @@ char **strv_copy(char *const *list)
         return copy;
 }
 
+static int compare(const void *a, const void *b)
+{
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+void strv_sort(char **list)
+{
+        if (list)
+                qsort(list, strv_length(list), sizeof(*list), compare);
+}
+
 bool strv_contains(char *const *list, const char *text)
 {
         STRV_FOREACH(item, list)

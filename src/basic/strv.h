@@ -23,6 +23,8 @@ int strv_add_all(char ***list, char *const *other);
 
 /* A copy of the list; NULL if memory ran out or the list is empty. */
 char **strv_copy(char *const *list);
+/* In the order of strcmp(3). */
+void strv_sort(char **list);
 bool strv_contains(char *const *list, const char *text);
 
 /*

@@ -5,7 +5,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "basic/env-file.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
@@ -13,6 +12,7 @@
 #include "netsetup/keeper-server.h"
 #include "netsetup/keeper-sweep.h"
 #include "netsetup/keeper.h"
+#include "netsetup/subnet-file.h"
 
 /* A managed network: from its first member to its last. */
 
@@ -37,29 +37,14 @@ static bool same_prefix(const struct net_address *a, const struct net_address *b
         return a->prefix == b->prefix && net_address_equals(a, b);
 }
 
-/* So that who sweeps after us knows the routes. */
-static int write_subnet(int folder_fd, const struct net_subnet *subnet)
+/* With the subnet in it, so that who sweeps after us knows the routes. */
+static int make_folder(const char *folder, const struct network *n, struct failure *failure)
 {
-        struct strbuf text CLEANUP_STRBUF = STRBUF_NULL;
-        char address[NET_ADDRESS_TEXT_SIZE];
-        int r = env_file_add(&text, "PREFIX4", net_address_prefix_text(&subnet->prefix4, address));
+        int r = make_directories(folder, 0755);
 
-        if (r >= 0 && subnet->prefix6.family)
-                r = env_file_add(&text, "PREFIX6",
-                                 net_address_prefix_text(&subnet->prefix6, address));
-        if (r >= 0 && !strbuf_ok(&text))
-                r = -ENOMEM;
-        return r < 0 ? r : replace_file_at(folder_fd, "subnet", 0644, strbuf_text(&text));
-}
-
-static int make_folder(const char *folder, const struct net_subnet *subnet, struct failure *failure)
-{
-        int r = make_directories(folder, 0755), fd CLEANUP_FD = -1;
-
-        if (r >= 0) {
-                fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                r = fd < 0 ? -errno : write_subnet(fd, subnet);
-        }
+        if (r >= 0)
+                r = subnet_file_write(NETWORK_RUN_NETWORKS, n->name, &n->subnet.prefix4,
+                                      &n->subnet.prefix6);
         if (r < 0)
                 return failure_set(failure, r, "Cannot make '%s': %s.", folder, error_text(r));
         return 0;
@@ -86,7 +71,7 @@ static struct network *make_network(struct keeper *k, const struct keeper_reques
         memcpy(n->name, q->network, sizeof(n->name));
         k->networks = n;
         folder_of(n->name, folder, sizeof(folder));
-        r = make_folder(folder, &n->subnet, failure);
+        r = make_folder(folder, n, failure);
         if (r >= 0)
                 r = names_service_start(k->event, folder, n->name,
                                         q->bridge[0] ? q->bridge : "ve-*", &n->subnet, &k->pools,

@@ -10,17 +10,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "basic/env-file.h"
 #include "basic/fd.h"
 #include "basic/io.h"
 #include "basic/log.h"
-#include "basic/path.h"
 #include "basic/remove-tree.h"
 #include "basic/strv.h"
 #include "netsetup/forwarding.h"
 #include "netsetup/keeper.h"
 #include "netsetup/link.h"
 #include "netsetup/nl.h"
+#include "netsetup/subnet-file.h"
 
 /* ---- routes ------------------------------------------------------------------------------ */
 
@@ -71,26 +70,17 @@ void keeper_address_announce(const char *link, const struct net_address *a)
         (void) netlink_commit(&nl, NULL);
 }
 
-/* The routes of one network's folder. Returns how many were told. */
-static int remove_routes_of(int networks_fd, const char *name, struct failure *failure)
+/* The routes of one network. Returns how many were told. */
+static int remove_routes_of(const char *network, struct failure *failure)
 {
-        struct env_file file CLEANUP_ENV_FILE = { .text = NULL };
-        char *path CLEANUP_FREE = path_join(name, "subnet"), *text CLEANUP_FREE = NULL;
-        static const char *const keys[] = { "PREFIX4", "PREFIX6" };
-        size_t size = 0;
+        struct net_address prefixes[2];
         int n = 0;
 
-        if (!path || read_file_at(networks_fd, path, 4096, &text, &size) < 0 ||
-            env_file_parse(text, size, &file) < 0)
+        if (!subnet_file_read(NETWORK_RUN_NETWORKS, network, &prefixes[0], &prefixes[1]))
                 return 0;
-        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                const char *value = env_file_get(&file, keys[i]);
-                struct net_address prefix;
-
-                if (value && net_address_parse(value, &prefix) >= 0 &&
-                    keeper_route_remove(&prefix, failure) >= 0)
+        for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+                if (prefixes[i].family && keeper_route_remove(&prefixes[i], failure) >= 0)
                         n++;
-        }
         return n;
 }
 
@@ -103,7 +93,7 @@ static int remove_routes(struct failure *failure)
                 return 0;
         for (const struct dirent *e = readdir(d); e; e = readdir(d))
                 if (e->d_name[0] != '.')
-                        n += remove_routes_of(dirfd(d), e->d_name, failure);
+                        n += remove_routes_of(e->d_name, failure);
         (void) closedir(d);
         return n;
 }

@@ -45,6 +45,12 @@ bool net_config_is_private(const struct net_config *c)
                c->n_interfaces > 0 || c->n_macvlans > 0 || c->n_ipvlans > 0 || c->n_extras > 0;
 }
 
+void net_config_network(const struct net_config *c, char ret[NETWORK_NAME_SIZE])
+{
+        (void) snprintf(ret, NETWORK_NAME_SIZE, "%s%s", c->zone ? "zone-" : "host",
+                        c->zone ? c->zone : "");
+}
+
 int net_address_parse(const char *text, struct net_address *ret)
 {
         struct net_address a = { .family = strchr(text, ':') ? AF_INET6 : AF_INET };

@@ -77,6 +77,10 @@ const char *net_protocol_name(enum net_protocol protocol);
 /* Whether the network namespace is another than the host's. */
 bool net_config_is_private(const struct net_config *c);
 
+/* The name of the managed network that the first virtual link is in: "host", "zone-lab". */
+#define NETWORK_NAME_SIZE 80
+void net_config_network(const struct net_config *c, char ret[NETWORK_NAME_SIZE]);
+
 /* "10.0.0.7/24", "fd00::7/64"; without "/LEN" the prefix is the whole address. Returns 0 or -EINVAL. */
 int net_address_parse(const char *text, struct net_address *ret);
 

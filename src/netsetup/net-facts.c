@@ -142,7 +142,7 @@ static int take_lease(const struct net_config *c, const char *machine, bool dry_
                       struct net_facts *facts, struct failure *failure)
 {
         const struct net_address none = { .family = 0 };
-        char network[sizeof(((struct net_plan *) 0)->network)];
+        char network[NETWORK_NAME_SIZE];
         struct net_lease_request request = {
                 .network = network,
                 .machine = machine,
@@ -152,8 +152,7 @@ static int take_lease(const struct net_config *c, const char *machine, bool dry_
         };
         int r;
 
-        (void) snprintf(network, sizeof(network), "%s%s", c->zone ? "zone-" : "host",
-                        c->zone ? c->zone : "");
+        net_config_network(c, network);
         request.network_is_new = !dry_run && !keeper_has_network(network);
         r = net_lease_take(&request, &facts->lease, failure);
         if (r >= 0 && !facts->has_ipv6) {

@@ -81,11 +81,6 @@ static bool process_runs(const char *root, const char *pid_file, const char *com
 
 /* ---- folders of files -------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 /* Adds the names of a folder that end with @suffix, but hidden ones. */
 static int list_folder(const char *root, const char *folder, const char *suffix, char ***names)
 {
@@ -141,8 +136,7 @@ static bool drop_ins_leave_it(const char *root, const char *file)
                 if (list_folder(root, folders[i], ".conf", &names) < 0)
                         return false;
         }
-        if (names)
-                qsort(names, strv_length(names), sizeof(*names), compare);
+        strv_sort(names);
         STRV_FOREACH(name, names)
         {
                 size_t size = 0;
@@ -161,8 +155,7 @@ static enum manager_answer networkd_files_say(const char *root, const struct man
         for (size_t i = 0; i < ARRAY_SIZE(networkd_folders); i++)
                 if (list_folder(root, networkd_folders[i], ".network", &names) < 0)
                         return MANAGER_DOES_NOT_SAY;
-        if (names)
-                qsort(names, strv_length(names), sizeof(*names), compare);
+        strv_sort(names);
         STRV_FOREACH(name, names)
         {
                 size_t size = 0;

@@ -277,20 +277,18 @@ static int check_isolation(const struct builder *b)
 
 static int decide_manager(struct builder *b)
 {
-        const struct net_config *c = b->config;
         struct net_plan *plan = b->plan;
 
         plan->manager = b->facts->manager;
         if (plan->manager != NET_MANAGER_US)
                 return 0;
-        (void) snprintf(plan->network, sizeof(plan->network), "%s%s", c->zone ? "zone-" : "host",
-                        c->zone ? c->zone : "");
+        net_config_network(b->config, plan->network);
         if (!keeper_name_is_plain(plan->network, KEEPER_NETWORK_MAX))
                 return failure_set(b->failure, -EINVAL,
                                    "Zone '%s' would have a folder and a name server: use letters, "
                                    "digits, '-', '_' and single dots between them, or take "
                                    "--network-setup=no.",
-                                   c->zone);
+                                   b->config->zone);
         choose_lease(b);
         return 0;
 }
@@ -353,11 +351,6 @@ void net_plan_done(struct net_plan *plan)
 bool net_plan_has_work(const struct net_plan *plan)
 {
         return plan->n_links > 0;
-}
-
-bool net_plan_needs_keeper(const struct net_plan *plan)
-{
-        return plan->manager == NET_MANAGER_US || plan->n_ports > 0;
 }
 
 const char *net_plan_resolv_conf(const struct net_plan *plan, char text[NET_RESOLV_CONF_SIZE])

@@ -64,9 +64,9 @@ struct net_plan {
         struct net_link *links;
         size_t n_links;
         enum net_manager manager;
-        char network[80];       /* "host", "zone-lab": with NET_MANAGER_US; "" else */
-        struct net_lease lease; /* the same */
-        bool has_resolver;      /* dnsmasq is there */
+        char network[NETWORK_NAME_SIZE]; /* "host", "zone-lab": with NET_MANAGER_US; "" else */
+        struct net_lease lease;          /* the same */
+        bool has_resolver;               /* dnsmasq is there */
         bool isolate;
         const struct net_port *ports; /* borrowed */
         size_t n_ports;
@@ -75,9 +75,6 @@ struct net_plan {
 
 /* Whether there is anything for the supervisor to do after the first process was born. */
 bool net_plan_has_work(const struct net_plan *plan);
-
-/* Whether the network's keeper (keeper.h) has to know of the machine. */
-bool net_plan_needs_keeper(const struct net_plan *plan);
 
 int net_plan_build(const struct net_config *config, const struct net_facts *facts,
                    const char *machine, struct net_plan *ret, struct failure *failure);

@@ -35,11 +35,6 @@ int net_machine_read(const char *folder, const char *machine, struct keeper_requ
         return keeper_request_parse(text, size, ret, failure);
 }
 
-static int compare(const void *a, const void *b)
-{
-        return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
 int net_machine_list(const char *folder, char ***ret)
 {
         char **names CLEANUP_STRV = NULL;
@@ -56,8 +51,7 @@ int net_machine_list(const char *folder, char ***ret)
         (void) closedir(dir);
         if (r < 0)
                 return r;
-        if (names)
-                qsort(names, strv_length(names), sizeof(*names), compare);
+        strv_sort(names);
         *ret = TAKE_PTR(names);
         return 0;
 }

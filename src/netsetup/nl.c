@@ -162,11 +162,6 @@ void netlink_put_u8(struct netlink *nl, int type, uint8_t value)
         netlink_put(nl, type, &value, sizeof(value));
 }
 
-void netlink_put_u16(struct netlink *nl, int type, uint16_t value)
-{
-        netlink_put(nl, type, &value, sizeof(value));
-}
-
 void netlink_put_u32(struct netlink *nl, int type, uint32_t value)
 {
         netlink_put(nl, type, &value, sizeof(value));
@@ -297,12 +292,13 @@ static void take_message(const struct netlink *nl, struct nlmsghdr *message, str
                          struct failure *failure)
 {
         size_t i = message->nlmsg_seq - nl->sequence;
-        const struct netlink_request *request = &nl->requests[i];
+        const struct netlink_request *request;
         const char *words = NULL;
         int r = 0;
 
         if (i >= nl->n) /* of an earlier batch that was given up */
                 return;
+        request = &nl->requests[i];
         if (message->nlmsg_type == NLMSG_ERROR && nlmsg_datalen(message) >= (int) sizeof(int)) {
                 r = *(const int *) nlmsg_data(message);
                 words = words_of(message);

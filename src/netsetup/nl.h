@@ -49,7 +49,6 @@ void netlink_request_link(struct netlink *nl, int type, int flags, int index, un
 
 void netlink_put(struct netlink *nl, int type, const void *data, size_t size);
 void netlink_put_u8(struct netlink *nl, int type, uint8_t value);
-void netlink_put_u16(struct netlink *nl, int type, uint16_t value);
 void netlink_put_u32(struct netlink *nl, int type, uint32_t value);
 void netlink_put_text(struct netlink *nl, int type, const char *text);
 /* Bytes without a header of their own. */

@@ -4,7 +4,10 @@
 #include "basic/lock.h"
 #include "netsetup/pool.h"
 
-/* The file FOLDER/NETWORK/subnet, which says the subnet that a network has: PREFIX4= and PREFIX6=. */
+/*
+ * The file FOLDER/NETWORK/subnet, which says the subnet that a network has: PREFIX4= and PREFIX6=. It is
+ * in the folders of leases, and in the keeper's of networks that have members.
+ */
 
 /* Returns whether there is one that makes sense. */
 bool subnet_file_read(const char *folder, const char *network, struct net_address *ret4,

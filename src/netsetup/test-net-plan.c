@@ -83,7 +83,6 @@ static void nothing_is_made_for_the_loopback(void **state)
         assert_int_equal(net_plan_build(&f->config, &f->facts, "web", &f->plan, &f->failure), 0);
         assert_true(f->plan.private_network);
         assert_false(net_plan_has_work(&f->plan));
-        assert_false(net_plan_needs_keeper(&f->plan));
 }
 
 static void virtual_link_has_the_lease(void **state)
@@ -106,7 +105,6 @@ static void virtual_link_has_the_lease(void **state)
         assert_address(&link->gateway4, "10.128.64.1/18");
         assert_address(&link->gateway6, "fe80::1/64");
         assert_string_equal(f->plan.network, "host");
-        assert_true(net_plan_needs_keeper(&f->plan));
         assert_string_equal(net_plan_resolv_conf(&f->plan, text), "nameserver 10.128.64.1\n");
 }
 
@@ -123,7 +121,6 @@ static void others_manage_the_link(void **state)
         assert_int_equal(link->n_addresses, 0);
         assert_int_equal(link->gateway4.family, 0);
         assert_string_equal(f->plan.network, "");
-        assert_false(net_plan_needs_keeper(&f->plan));
         assert_string_equal(net_plan_resolv_conf(&f->plan, text), "");
 }
 

@@ -9,7 +9,7 @@
 struct machine_network {
         struct net_facts facts;
         bool has_lease, lease_passes; /* passes: nobody with this name will come back */
-        char network[sizeof(((struct net_plan *) 0)->network)];
+        char network[NETWORK_NAME_SIZE];
         struct keeper_member keeper;
 };
 
