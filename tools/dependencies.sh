@@ -7,8 +7,7 @@
 set -eu
 
 build='gcc libc6-dev make autoconf automake pkg-config
-       libmount-dev libblkid-dev libcap-dev libseccomp-dev libnl-3-dev libnl-route-3-dev
-       libnftables-dev
+       libmount-dev libblkid-dev libcap-dev libseccomp-dev libnl-3-dev libnftables-dev
        libsystemd-dev'
 tree='mmdebstrap debootstrap debian-archive-keyring busybox-static'
 # What machines' networks need on the host, and what looks at it.
