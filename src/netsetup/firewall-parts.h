@@ -62,8 +62,8 @@ void firewall_batch_text(const struct firewall_batch *b, bool one_by_one, struct
 /* nft's command for a new table. */
 void firewall_table_text(const char *family, struct strbuf *out);
 
-/* Of a member, what goes into the tables (firewall-elements.c, pure). @bridge_too: it is the first member of its
- * bridge, or the last one. */
+/* Of a member, what goes into the tables (firewall-elements.c, pure). @bridge_too: it is the first
+ * member of its bridge, or the last one. */
 void firewall_elements(const struct firewall_member *m, bool bridge_too, struct firewall_batch *b);
 void firewall_port_elements(const struct firewall_member *m, struct firewall_batch *b);
 
@@ -100,7 +100,8 @@ struct firewall_count {
         uint64_t packets;
 };
 
-/* Calls @take for all of them (firewall-count.c). Returns a negative errno, -EAGAIN if they changed meanwhile. */
+/* Calls @take for all of them (firewall-count.c). Returns a negative errno, -EAGAIN if they changed
+ * meanwhile. */
 int firewall_read_counters(void (*take)(void *data, const struct firewall_count *count),
                            void *data);
 
@@ -108,6 +109,7 @@ int firewall_read_counters(void (*take)(void *data, const struct firewall_count 
 struct nlattr;
 const struct nlattr *firewall_find_nested(const struct nlattr *in, int type);
 
-/* Makes the kernel forget the datagrams that it redirects to ports of @m (firewall-connections.c), as well as it
- * goes: those that are not forgotten find out by themselves, when their sender pauses. */
+/* Makes the kernel forget the datagrams that it redirects to ports of @m (firewall-connections.c),
+ * as well as it goes: those that are not forgotten find out by themselves, when their sender
+ * pauses. */
 void firewall_forget_datagrams(const struct firewall_member *m);

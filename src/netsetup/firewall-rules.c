@@ -2,11 +2,13 @@
 #include "netsetup/firewall-parts.h"
 
 /*
- * The chains of the two tables. All that depends on machines is in sets and maps (firewall-sets.c), so that a packet passes the same few
- * rules however many machines there are, and a machine comes and goes with elements only.
+ * The chains of the two tables. All that depends on machines is in sets and maps (firewall-sets.c),
+ * so that a packet passes the same few rules however many machines there are, and a machine comes
+ * and goes with elements only.
  *
- * Nothing here accepts for others: "accept" ends only the chain that says it, and chains of other tables at
- * the same hook, such as those of Docker, ufw or firewalld, still decide for themselves. What we drop is gone.
+ * Nothing here accepts for others: "accept" ends only the chain that says it, and chains of other
+ * tables at the same hook, such as those of Docker, ufw or firewalld, still decide for themselves.
+ * What we drop is gone.
  *
  * Sets of names, not of numbers of interfaces: elements can be there before the interface is.
  *
@@ -36,14 +38,17 @@
         "}\n"
 
 /*
- * Published ports. Elements count: the first packet of each connection passes these chains, and no other.
+ * Published ports. Elements count: the first packet of each connection passes these chains, and no
+ * other.
  *
- * Two kinds of clients are left to the proxy. Local ones of loopback addresses: the kernel does not send packets
- * from 127.0.0.1 out of an interface. And on bridges the machine itself: where br_netfilter is loaded, as by
- * Docker, the bridge does the translation and then will not send the frame out of the port that it came from.
+ * Two kinds of clients are left to the proxy. Local ones of loopback addresses: the kernel does not
+ * send packets from 127.0.0.1 out of an interface. And on bridges the machine itself: where
+ * br_netfilter is loaded, as by Docker, the bridge does the translation and then will not send the
+ * frame out of the port that it came from.
  *
- * Port 53 of the gateways, which are addresses of the host, is the name server's, whoever publishes his own: what
- * guests and the host itself ask there is not redirected. At other addresses the proxy takes it.
+ * Port 53 of the gateways, which are addresses of the host, is the name server's, whoever publishes
+ * his own: what guests and the host itself ask there is not redirected. At other addresses the
+ * proxy takes it.
  */
 #define TO_GUEST                                                                                   \
         "  meta nfproto ipv4 fib daddr type local dnat ip to meta l4proto . th dport map "         \

@@ -7,8 +7,9 @@
  * What the host's routes and addresses say, so that a network does not get a subnet that is somebody
  * else's. Links of ours, "ve-…", "vb-…" and "vz-…", do not count.
  *
- * With bare netlink (rtnetlink(7)) and not with the library: a question at each start is one call
- * there and back here, and a dozen there.
+ * With a conversation of its own and not with nl.h's, where each batch is acknowledged and each
+ * answer read to its end: the question at each start is one call there and one back, and a dump of
+ * very many routes is left in its middle.
  */
 
 /* No host with more routes is read to its end: a dump is paid by the first machine of a network. */

@@ -144,8 +144,9 @@ static int count_port(struct nlmsghdr *message, void *userdata)
         return 0;
 }
 
-/* Under the lock. Ports of @machine, which has ended, do not count. Of two members that end at once, each sees the other's link until its namespace has
- * been taken down; so those that leave are marked. */
+/* Under the lock. Ports of @machine, which has ended, do not count. Of two members that end at
+ * once, each sees the other's link until its namespace has been taken down; so those that leave are
+ * marked. */
 static int remove_if_empty(struct netlink *nl, const struct netlink_link *bridge,
                            const char *machine)
 {

@@ -90,7 +90,8 @@ static void ask_addresses(struct netlink *nl, struct moved_record *record)
         netlink_on_answer(nl, take_address, record);
 }
 
-/* A name that nobody else has, for the way back, so that it is found again; it gets its own when it is there. */
+/* A name that nobody else has, for the way back, so that it is found again; it gets its own when it
+ * is there. */
 static int choose_passing_name(char ret[LINK_NAME_SIZE])
 {
         char text[ID128_TEXT_SIZE];

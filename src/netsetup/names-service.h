@@ -17,8 +17,8 @@ struct names_service;
 typedef void (*names_notice)(void *userdata, const char *text);
 
 /*
- * @pools is borrowed. @folder is the network's own; what is in it is made here. That dnsmasq is not installed or the port is
- * in use is no failure: names_service_problem() says so.
+ * @pools is borrowed. @folder is the network's own; what is in it is made here. That dnsmasq is not
+ * installed or the port is in use is no failure: names_service_problem() says so.
  */
 int names_service_start(sd_event *event, const char *folder, const char *network,
                         const char *interface, const struct net_subnet *subnet,

@@ -141,8 +141,8 @@ static int listen_family(struct proxy *proxy, const struct listener *like, struc
                 return failure_set(failure, r, "Cannot publish the host's %s port %u: %s.",
                                    protocol, like->host_port, error_text(r));
         port_holder_find(like->protocol, like->host_port, &holder);
-        /* A name server at the address of one link, and the like, leave the other addresses to us.
-         * */
+        /* A name server at the address of one link, and the like, leave the other addresses to
+         * us. */
         if (holder.is_known && !holder.has_all)
                 n = listen_at_each(proxy, like);
         if (n > 0)

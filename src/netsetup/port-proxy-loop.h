@@ -72,8 +72,8 @@ int proxy_listen(struct proxy *proxy, enum net_protocol protocol, uint16_t host_
 /* port-proxy-tcp.c */
 int tcp_table_new(struct tcp_table **ret);
 void tcp_listener_ready(struct proxy *proxy, struct source *source, uint32_t events);
-/* Goes on with connections that had their share of a turn. True: there is more to do, do not sleep.
- * */
+/* Goes on with connections that had their share of a turn. True: there is more to do, do not
+ * sleep. */
 bool tcp_continue(struct proxy *proxy);
 /* Frees what was closed; when no event of the turn can point to it any more. */
 void tcp_bury(struct proxy *proxy);

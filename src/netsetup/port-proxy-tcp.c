@@ -32,8 +32,8 @@
 #define KEEPALIVE_COUNT 4
 /* SYNs to the machine, which is at hand: 1 + 2 + 4 seconds. */
 #define CONNECT_TRIES 2
-/* When there are as many connections as there may be, one without traffic for so long makes place.
- * */
+/* When there are as many connections as there may be, one without traffic for so long makes
+ * place. */
 #define IDLE_MS UINT64_C(60000)
 
 struct stream {
@@ -223,8 +223,8 @@ static int stream_step(struct tcp_table *table, struct stream *stream, int from_
         return moved;
 }
 
-/* Moves what can be moved, up to this turn's share. Returns 1 if there may be more, 0 or an error.
- * */
+/* Moves what can be moved, up to this turn's share. Returns 1 if there may be more, 0 or an
+ * error. */
 static int stream_pump(struct tcp_table *table, struct stream *stream, int from_fd, int to_fd)
 {
         int r = 1;
