@@ -271,6 +271,7 @@ def test_all_are_killed(host):
         os.kill(member.process.pid, signal.SIGSTOP)
         os.kill(pid_of(host, "network-keeper"), signal.SIGKILL)
         member.kill()
+        wait_gone(host)  # one that is just dying would still take the connection
         assert host.read("/proc/sys/net/ipv4/ip_forward") == "1\n"
         assert host.read(f"{FOLDER}/sysctls")
         with members(host, (one,)):
