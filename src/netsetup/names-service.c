@@ -17,8 +17,8 @@
 #include "netsetup/names-process.h"
 #include "netsetup/net-facts.h"
 
-/* After so many milliseconds it is started again; the longer the more often it ended in a row. */
-static const unsigned back_off_ms[] = { 0, 100, 1000, 5000, 30000 };
+/* After so many milliseconds it is started again, by how often it ended in a row. */
+static const unsigned back_off_ms[] = { 0, 0, 100, 1000, 5000, 30000 };
 #define SOUND_US UINT64_C(30000000) /* who lived so long is no longer counted */
 #define ESTABLISHED_US UINT64_C(2000000)
 #define RELOAD_DELAY_US UINT64_C(500000)
@@ -169,7 +169,7 @@ static int on_restart(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void restart_later(struct names_service *s)
 {
-        unsigned i = MIN_OF(s->n_ends, (unsigned) ARRAY_SIZE(back_off_ms)) - 1;
+        size_t i = MIN_OF(s->n_ends, ARRAY_SIZE(back_off_ms) - 1);
 
         (void) sd_event_add_time_relative(s->event, &s->restart, CLOCK_MONOTONIC,
                                           back_off_ms[i] * UINT64_C(1000), 1000, on_restart, s);
