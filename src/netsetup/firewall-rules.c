@@ -95,10 +95,19 @@
  * Isolation, --network-isolate, is about the host's own services. Guests of bridges are told apart by their
  * MAC address, which the other table makes sure of; that also covers link-local addresses. Published ports
  * are other machines' services, which siblings reach anyway.
+ *
+ * "asked4", "asked6": all machines of a network have one name server, which waits for those of the outside for
+ * a limited number of questions at once. Nobody may use all of them up; the sources are true, see above.
  */
 #define INET_ISOLATION                                                                             \
+        "set asked4 { type ifname . ipv4_addr; flags dynamic,timeout; size 65536; timeout 1m; }\n" \
+        "set asked6 { type ifname . ipv6_addr; flags dynamic,timeout; size 65536; timeout 1m; }\n" \
         "chain input {\n"                                                                          \
         "  type filter hook input priority filter; policy accept;\n"                               \
+        "  iifname @links udp dport 53 update @asked4 { iifname . ip saddr "                       \
+        "limit rate over 1000/second burst 2000 packets } drop\n"                                  \
+        "  iifname @links udp dport 53 update @asked6 { iifname . ip6 saddr "                      \
+        "limit rate over 1000/second burst 2000 packets } drop\n"                                  \
         "  iifname @isolated_links jump isolated\n"                                                \
         "  iifname . ether saddr @isolated_macs jump isolated\n"                                   \
         "}\n"                                                                                      \

@@ -8,6 +8,8 @@
  * times would only cost packets. */
 #define LEASE_TIME "12h"
 #define CACHE_SIZE 1000
+/* That wait for an answer: as many as some guests may ask while a server does not answer. */
+#define QUESTIONS_MAX 10000
 
 static void print_netmask(unsigned prefix, struct strbuf *out)
 {
@@ -28,8 +30,9 @@ static void print_dns(const struct names_config *c, struct strbuf *out)
                     "no-hosts\n"
                     "hostsdir=%s\n"
                     "local=/%s/\n"
-                    "cache-size=%d\n",
-                    c->hosts_folder, c->pools->domain, CACHE_SIZE);
+                    "cache-size=%d\n"
+                    "dns-forward-max=%d\n",
+                    c->hosts_folder, c->pools->domain, CACHE_SIZE, QUESTIONS_MAX);
         if (c->pools->resolvers)
                 strbuf_add(out, "no-resolv\n");
         STRV_FOREACH(resolver, c->pools->resolvers)

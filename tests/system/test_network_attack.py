@@ -171,6 +171,24 @@ def test_isolated(busybox, way):
             assert isolated.ask("who", host.OUTSIDE6) == host.UPLINK6
 
 
+def test_names_are_resolved_while_a_sibling_asks_all_the_time(place):
+    script = ("import itertools, socket, sys\nprint('ready', flush=True)\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.setblocking(False)\n"
+              "for i in itertools.count():\n"
+              "  label = b'n%d' % i\n"
+              "  name = bytes([len(label)]) + label + b'\\x07outside\\x04test\\0'\n"
+              "  try:\n    s.sendto(b'\\0\\1\\1\\0\\0\\1' + bytes(6) + name + b'\\0\\1\\0\\1', (sys.argv[1], 53))\n"
+              "  except OSError:\n    pass\n")
+    with subprocess.Popen([*place.attacker.enter_command(False), sys.executable, "-I", "-c", script,
+                           place.attacker.gateway(4)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        for _ in range(10):
+            assert place.victim.resolve("outside.test") and place.victim.resolve("att.machine")
+        assert process.poll() is None
+        process.kill()
+
+
 def answering(host, address):
     """A service of the host's at one of its addresses."""
     return subprocess.Popen([sys.executable, "-I", "-c", "import socket, sys\n"
