@@ -128,14 +128,14 @@ static int check_addresses(const struct net_config *c, struct failure *failure)
         return 0;
 }
 
-static bool has_dnsmasq(const struct id128 *host_id)
+static int look_for_dnsmasq(struct net_facts *facts, struct failure *failure)
 {
         struct net_pools pools CLEANUP(net_pools_done) = { .n_pools4 = 0 };
-        struct failure ignored = { .error = 0 };
         char path[DNSMASQ_PATH_SIZE];
+        int r = net_pools_read(&facts->host_id, true, &pools, failure);
 
-        return net_pools_read(host_id, true, &pools, &ignored) >= 0 &&
-               net_dnsmasq_find(&pools, path) >= 0;
+        facts->has_dnsmasq = r >= 0 && net_dnsmasq_find(&pools, path) >= 0;
+        return r;
 }
 
 static int take_lease(const struct net_config *c, const char *machine, bool dry_run,
@@ -184,8 +184,9 @@ int net_facts_read(const struct net_config *config, const char *machine, struct 
         read_manager(config, machine, &facts);
         if (facts.manager == NET_MANAGER_US) {
                 facts.has_ipv6 = access("/proc/net/if_inet6", F_OK) >= 0 || errno != ENOENT;
-                facts.has_dnsmasq = has_dnsmasq(&facts.host_id);
-                r = take_lease(config, machine, true, &facts, failure);
+                r = look_for_dnsmasq(&facts, failure);
+                if (r >= 0)
+                        r = take_lease(config, machine, true, &facts, failure);
                 if (r >= 0)
                         r = check_addresses(config, failure);
         }

@@ -60,7 +60,7 @@ static int join(struct machine_network *n, const struct net_plan *plan, int lead
                 return 0;
         if (!can_do_without(plan))
                 return failure_set(failure, why.error, "%s", why.text);
-        log_message(LOG_LEVEL_NOTICE, "%s", why.text);
+        log_warning("%s", why.text); /* also with --quiet: it has no way out */
         return 0;
 }
 
@@ -87,8 +87,10 @@ int machine_network_wait(struct machine_network *n, const struct net_plan *plan,
         r = keeper_wait(&n->keeper, plan, notice, sizeof(notice), &why);
         if (r < 0 && !can_do_without(plan))
                 return failure_set(failure, r, "%s", why.text);
-        if (r < 0 || notice[0])
-                log_message(LOG_LEVEL_NOTICE, "%s", r < 0 ? why.text : notice);
+        if (r < 0)
+                log_warning("%s", why.text);
+        else if (notice[0])
+                log_message(LOG_LEVEL_NOTICE, "%s", notice);
         return 0;
 }
 
