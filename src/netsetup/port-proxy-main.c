@@ -248,6 +248,18 @@ static int start(struct proxy *proxy, const struct settings *settings, struct so
         return r < 0 ? r : start_watching(proxy, output, failure);
 }
 
+#ifdef WITH_SANITIZERS
+/* Leaks are looked for by attaching to the process at its end, which who has no capability left may not:
+ * then it would end with a failure. */
+int __lsan_is_turned_off(
+        void); /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+int __lsan_is_turned_off(
+        void) /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+{
+        return 1;
+}
+#endif
+
 int main(int argc, char **argv)
 {
         struct sigaction ignore = { .sa_handler = SIG_IGN };
