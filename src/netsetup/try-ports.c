@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "basic/log.h"
@@ -92,6 +93,8 @@ int main(int argc, char **argv)
         struct firewall_member m = { .machine = NULL };
         struct failure failure = { .error = 0 };
 
+        /* What it says in the system log is read by the tests. */
+        openlog("try-ports", LOG_PERROR, LOG_DAEMON);
         if (argc < 7 || parse(argv, &m, ports) < 0) {
                 fprintf(stderr, "Usage: try-ports MACHINE LINK MAC ADDRESS4 ADDRESS6 PORT...\n");
                 return EXIT_FAILURE;
