@@ -186,7 +186,7 @@ static ssize_t ask_route(int fd, const struct net_address *address, void *answer
 int host_route_find(const struct net_address *address, struct net_address *ret)
 {
         int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO))) = { 0 };
         ssize_t n = fd < 0 ? -errno : ask_route(fd, address, answer);
 
         if (n < 0)
@@ -198,7 +198,7 @@ int host_route_find(const struct net_address *address, struct net_address *ret)
 static bool read_route(const struct net_address *address, int *ret_type, int *ret_link)
 {
         int fd CLEANUP_FD = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+        char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO))) = { 0 };
         const struct nlmsghdr *head = (const struct nlmsghdr *) (void *) answer;
         ssize_t n = fd < 0 ? -errno : ask_route(fd, address, answer);
         struct entry e;
