@@ -13,6 +13,8 @@
 #include "netsetup/keeper.h"
 #include "netsetup/names-config.h"
 
+#define DNS_PORT 53 /* RFC 1035 4.2 */
+
 /* One machine: from its supervisor's connection to the end of that. */
 
 static int send_message(const struct member *m, enum keeper_message type, int error,
@@ -36,8 +38,22 @@ void member_fail(struct member *m, int error, const char *text)
                 (void) failure_set(&m->failure, error, "%s", text);
 }
 
+/* Whether a port of name servers is published: then the proxy, which takes what is left of the host's
+ * addresses, comes after the network's own. */
+static bool publishes_names(const struct keeper_request *q)
+{
+        for (size_t i = 0; i < q->n_ports; i++)
+                if (q->ports[i].host == DNS_PORT)
+                        return true;
+        return false;
+}
+
 void member_check_ready(struct member *m)
 {
+        if (m->state == MEMBER_JOINED && m->failure.error == 0 && !m->asking && m->ports_are_late) {
+                m->ports_are_late = false;
+                (void) member_ports_start(m, &m->failure);
+        }
         if (m->failure.error < 0) {
                 (void) send_message(m, KEEPER_FAILED, m->failure.error, m->failure.text);
                 member_remove(m);
@@ -147,7 +163,9 @@ static int join(struct member *m, struct failure *failure)
         if (m->network)
                 network_open_ways(m->network);
         r = member_rules_add(m, failure);
-        if (r >= 0 && m->request.n_ports > 0)
+        m->ports_are_late = m->network && names_service_has_dns(m->network->names) &&
+                            publishes_names(&m->request);
+        if (r >= 0 && m->request.n_ports > 0 && !m->ports_are_late)
                 r = member_ports_start(m, failure);
         m->has_files = true;
         if (r >= 0)

@@ -59,6 +59,7 @@ struct member {
         struct keeper_request request;
         struct network *network; /* NULL: not managed */
         bool has_files, has_rules, has_ports, waits_for_ports, is_elsewhere;
+        bool ports_are_late;                /* until the network's own name server has its port */
         struct member_names *asking;        /* whether its name is served yet */
         struct failure failure;             /* told with KEEPER_FAILED, and then it is gone */
         char problem[KEEPER_SENTENCE_SIZE]; /* the first one; told with KEEPER_READY */
