@@ -132,7 +132,9 @@ static int make_pair(const struct link_work *work, int master)
                 r = netlink_commit(work->nl, &failure);
                 if (r >= 0 && found.index > 0)
                         return found.index;
-                if (r != -EEXIST || found.index == 0 || i == DYING_TRIES) {
+                if (r == -EEXIST && found.index == 0 && i < DYING_TRIES)
+                        continue; /* what had the name has gone between the two requests */
+                if (r != -EEXIST || i == DYING_TRIES) {
                         if (r != -EEXIST)
                                 remove_half_made(work);
                         if (r == -EOPNOTSUPP && master)
