@@ -5,16 +5,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
+#include "basic/parse.h"
 
 static bool dash_belongs_before(size_t byte)
 {
@@ -33,8 +24,8 @@ int id128_parse(const char *text, struct id128 *ret)
 
                 if (dashed && dash_belongs_before(i) && *text++ != '-')
                         return -EINVAL;
-                high = hex_digit(*text++);
-                low = high < 0 ? -1 : hex_digit(*text++);
+                high = parse_hex_digit(*text++);
+                low = high < 0 ? -1 : parse_hex_digit(*text++);
                 if (low < 0)
                         return -EINVAL;
                 id.bytes[i] = (uint8_t) (high << 4 | low);

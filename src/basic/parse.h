@@ -59,3 +59,15 @@ int parse_signal(const char *text);
 
 /* "SIGTERM", "SIGRTMIN+3", …; the caller frees it. NULL when memory runs out. */
 char *signal_to_text(int signo);
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int parse_hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+        return -1;
+}

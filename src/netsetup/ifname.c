@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "basic/parse.h"
 #include "basic/siphash.h"
 
 #define LINK_NAME_MAX (LINK_NAME_SIZE - 1)
@@ -88,17 +89,6 @@ void mac_make(enum mac_kind kind, const struct id128 *host_id, const char *name,
         ret[0] |= 0x02; /* administered locally */
 }
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -EINVAL;
-}
-
 int mac_parse(const char *text, uint8_t ret[MAC_SIZE])
 {
         uint8_t mac[MAC_SIZE], any = 0;
@@ -106,7 +96,7 @@ int mac_parse(const char *text, uint8_t ret[MAC_SIZE])
         if (strlen(text) != MAC_TEXT_SIZE - 1)
                 return -EINVAL;
         for (size_t i = 0; i < MAC_SIZE; i++) {
-                int high = hex_digit(text[3 * i]), low = hex_digit(text[3 * i + 1]);
+                int high = parse_hex_digit(text[3 * i]), low = parse_hex_digit(text[3 * i + 1]);
 
                 if (high < 0 || low < 0 || text[3 * i + 2] != (i + 1 < MAC_SIZE ? ':' : '\0'))
                         return -EINVAL;
